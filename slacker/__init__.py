@@ -1,0 +1,1 @@
+"""slacker for Python."""
