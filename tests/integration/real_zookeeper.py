@@ -1,0 +1,275 @@
+"""The real ZooKeeper of Debian's package ``zookeeper``, as child processes on free loopback ports.
+
+A test class that needs it says ``require_real_zookeeper(self)`` in its ``setUp`` and then either takes the
+instance that all tests of this process share (``await shared_zookeeper()``; keep to a path of your own), or
+starts its own ``RealZooKeeper(nodes=3)`` to kill, pause and restart.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from unittest import SkipTest
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from slacker.address import parse_address
+from tests.integration.processes import PATIENCE, Child, deferred, free_port, until
+
+_JARS = [Path("/usr/share/java") / name for name in ("zookeeper.jar", "slf4j-log4j12.jar", "log4j-1.2.jar")]
+_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+_LOGGING = """\
+log4j.rootLogger=WARN, out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=%d{ISO8601} %p %c{1} %m%n
+"""
+_CONFIGURATION = """\
+tickTime=500
+clientPort={port}
+clientPortAddress=127.0.0.1
+dataDir={folder}
+admin.enableServer=false
+4lw.commands.whitelist=*
+maxClientCnxns=0
+minSessionTimeout=1000
+maxSessionTimeout=40000
+"""
+
+
+def missing() -> str | None:
+    """What keeps the real ZooKeeper from running here, as a sentence; None if nothing does."""
+    if shutil.which("java") is None or not all(jar.exists() for jar in _JARS):
+        return "left out: it needs the real ZooKeeper (on Debian and Ubuntu: apt install zookeeper)"
+    return None
+
+
+def require_real_zookeeper(testcase: SynchronousTestCase) -> None:
+    """Skip the test where there is no real ZooKeeper; with ``SLACKER_REQUIRE_ZOOKEEPER=1`` fail it."""
+    reason = missing()
+    if reason is None:
+        return
+    if os.environ.get("SLACKER_REQUIRE_ZOOKEEPER") == "1":
+        testcase.fail(f"SLACKER_REQUIRE_ZOOKEEPER=1, but {reason}")
+    raise SkipTest(reason)
+
+
+class RealZooKeeper:
+    """A ZooKeeper of one node, or an ensemble of three; nodes are named by their index from 0.
+
+    A node that was killed or stopped keeps its port and data, and ``restart`` brings it back.
+    """
+
+    def __init__(self, nodes: int = 1) -> None:
+        self._count = nodes
+        self._folder: Path | None = None
+        self._ports: list[int] = []
+        self._children: list[Child | None] = [None] * nodes
+
+    @property
+    def addresses(self) -> list[str]:
+        """``host:port`` of each node."""
+        return [f"127.0.0.1:{port}" for port in self._ports]
+
+    @property
+    def connect_string(self) -> str:
+        """What a client is given: all addresses, joined by commas."""
+        return ",".join(self.addresses)
+
+    @property
+    def running(self) -> bool:
+        """Whether every node's process is alive."""
+        return all(child is not None and child.running for child in self._children)
+
+    @deferred
+    async def start(self) -> None:
+        """Start all nodes; fires when clients can write. Tried again if somebody took a port meanwhile."""
+        for last_try in (False, False, True):
+            self._prepare()
+            for index in range(self._count):
+                self._spawn(index)
+            try:
+                await DeferredList([self.serving(i) for i in range(self._count)], fireOnOneErrback=True)
+                return
+            except Exception:
+                in_use = any("Address already in use" in self._log(i) for i in range(self._count))
+                await self.stop()
+                if last_try or not in_use:
+                    raise
+
+    @deferred
+    async def stop(self) -> None:
+        """Kill all nodes and forget their data; fires when they are gone."""
+        await DeferredList([child.clean_up() for child in self._children if child is not None])
+        self._children = [None] * self._count
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    @deferred
+    async def kill(self, index: int = 0, signal: str = "KILL") -> None:
+        """End one node with a signal; fires when it is gone."""
+        await self._child(index).stop(signal)
+
+    @deferred
+    async def restart(self, index: int = 0) -> None:
+        """Start a node again, on its port and data (killing it first if it runs); fires when it serves."""
+        await self._child(index).clean_up()
+        self._spawn(index)
+        await self.serving(index)
+
+    def pause(self, index: int = 0) -> None:
+        """Freeze a node: its connections stay open and nothing is answered."""
+        self._child(index).signal("STOP")
+
+    def resume(self, index: int = 0) -> None:
+        """Let a frozen node go on."""
+        self._child(index).signal("CONT")
+
+    @deferred
+    async def serving(self, index: int = 0, patience: float = PATIENCE) -> None:
+        """Fires when the node serves clients (as standalone, leader or follower)."""
+
+        async def serves() -> bool:
+            if not self._child(index).running:
+                raise AssertionError(f"ZooKeeper node {index} ended:\n{self._log(index)}")
+            return await self.mode(index) != ""
+
+        await until(lambda: Deferred.fromCoroutine(serves()), f"ZooKeeper node {index} serving", patience)
+
+    @deferred
+    async def mode(self, index: int = 0) -> str:
+        """``standalone``, ``leader`` or ``follower``; empty while the node does not serve."""
+        for line in (await four_letter_word(self.addresses[index], "srvr")).splitlines():
+            if line.startswith("Mode: "):
+                return line.removeprefix("Mode: ")
+        return ""
+
+    @deferred
+    async def leader_index(self) -> int:
+        """The index of the node that leads now; waits for an election that is under way."""
+        found: list[int] = []
+
+        async def look() -> bool:
+            for index, child in enumerate(self._children):
+                if child is not None and child.running and await self.mode(index) in ("leader", "standalone"):
+                    found.append(index)
+                    return True
+            return False
+
+        await until(lambda: Deferred.fromCoroutine(look()), "a leader")
+        return found[0]
+
+    def _child(self, index: int) -> Child:
+        child = self._children[index]
+        assert child is not None, "not started"
+        return child
+
+    def _log(self, index: int) -> str:
+        assert self._folder is not None
+        return (self._folder / f"{index}.log").read_text("utf-8", "replace")
+
+    def _prepare(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="slacker-zookeeper-"))
+        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        (self._folder / "log4j.properties").write_text(_LOGGING)
+        self._ports = [free_port() for _ in range(self._count)]
+        peers = ""
+        if self._count > 1:
+            peers = "initLimit=10\nsyncLimit=5\n" + "".join(
+                f"server.{n}=127.0.0.1:{free_port()}:{free_port()}\n" for n in range(1, self._count + 1)
+            )
+        for index, port in enumerate(self._ports):
+            data = self._folder / str(index)
+            data.mkdir()
+            (data / "myid").write_text(str(index + 1))
+            text = _CONFIGURATION.format(port=port, folder=data) + peers
+            (self._folder / f"{index}.cfg").write_text(text)
+
+    def _spawn(self, index: int) -> None:
+        assert self._folder is not None
+        java = [
+            "java",
+            "-Xmx256m",
+            "-XX:TieredStopAtLevel=1",  # starts sooner, and these processes never live long
+            f"-Dlog4j.configuration=file:{self._folder / 'log4j.properties'}",
+            "-cp",
+            ":".join(map(str, _JARS)),
+            _MAIN,
+            str(self._folder / f"{index}.cfg"),
+        ]
+        # A trial process that is killed takes its ZooKeeper with it, where the system has the means.
+        guard = shutil.which("setpriv")
+        command = [guard, "--pdeathsig", "KILL", "--", *java] if guard else java
+        log = os.open(self._folder / f"{index}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            child = Child.start(command, output_to=log)
+        finally:
+            os.close(log)
+        self._children[index] = child
+        atexit.register(child.signal, "KILL")
+
+
+class _Collect(Protocol):
+    """Sends a four-letter word and keeps the answer until the server closes."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+        self._parts: list[bytes] = []
+        self.answer: Deferred[str] = Deferred(lambda _: self._give_up())
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.write(self._word.encode("ascii"))
+
+    def dataReceived(self, data: bytes) -> None:
+        self._parts.append(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.answer.called:
+            self.answer.callback(b"".join(self._parts).decode("utf-8", "replace"))
+
+    def _give_up(self) -> None:
+        assert self.transport is not None
+        self.transport.abortConnection()  # type: ignore[attr-defined]  # every TCP transport has it
+
+
+@deferred
+async def four_letter_word(address: str, word: str, timeout: float = 2.0) -> str:
+    """What the node answers to ``ruok``, ``srvr``…; empty if nothing came within ``timeout`` seconds."""
+    from twisted.internet import reactor
+
+    host, port = parse_address(address)
+    factory = Factory.forProtocol(lambda: _Collect(word))
+    factory.noisy = False
+    try:
+        endpoint = TCP4ClientEndpoint(reactor, host, port, timeout=timeout)
+        protocol = await endpoint.connect(factory)
+        assert isinstance(protocol, _Collect)
+        return await protocol.answer.addTimeout(timeout, reactor)
+    except Exception:  # refused, reset, silent: it does not serve
+        return ""
+
+
+_shared: RealZooKeeper | None = None
+
+
+@deferred
+async def shared_zookeeper() -> RealZooKeeper:
+    """The single node that this process's tests share, started when first asked for (about two seconds).
+
+    It ends with the process. Keep to a path of your own, and don't kill or pause it.
+    """
+    global _shared  # noqa: PLW0603  # one per process is the point
+    if _shared is None or not _shared.running:
+        fresh = RealZooKeeper()
+        await fresh.start()
+        _shared = fresh
+    return _shared
