@@ -1,0 +1,300 @@
+"""Bytes to frames. No reactor, no clock: whoever owns the connection feeds.
+
+A frame has no outer length prefix; its end is known only by walking its length fields. So there are two
+ways through the decoder. The requests and responses that make nearly all the traffic (version 6, no
+extensions, whole in one read) are unpacked in one pass straight from the read. Everything else is first
+*measured*, one length field after the other, against the frame limit and before anything is kept, and
+parsed once it is whole.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from itertools import repeat
+
+from slacker.errors import ProtocolError
+from slacker.wire.frames import (
+    DEFAULT_MAX_FRAME,
+    MAX_EXTENSIONS,
+    AuthAck,
+    AuthRequest,
+    ClientHello,
+    Error,
+    Extensions,
+    Frame,
+    InspectAck,
+    InspectRequest,
+    Interrupt,
+    Malformed,
+    Ping,
+    Pong,
+    Request,
+    Response,
+    ResultCode,
+    ServerHello,
+)
+
+_HEADER = struct.Struct(">biB")  # version, tid, type
+_U16 = struct.Struct(">H")
+_U32 = struct.Struct(">I")
+_INT = struct.Struct(">i")
+_EXTENSION = struct.Struct(">hH")  # identifier, length of the value
+_unpack_request = struct.Struct(">biBbH").unpack_from  # header, content type, length of the function's name
+_unpack_response = struct.Struct(
+    ">biBbbI"
+).unpack_from  # header, content type, result code, length of the result
+_unpack_u32 = _U32.unpack_from
+
+
+class Decoder:
+    """Turns what one connection receives into frames, whatever way it was cut into reads.
+
+    At most one unfinished frame is kept, so that a decoder never holds more than ``max_frame`` bytes.
+
+    :param max_frame: the largest frame to accept, in bytes.
+    """
+
+    def __init__(self, max_frame: int = DEFAULT_MAX_FRAME) -> None:
+        self._max_frame = max_frame
+        self._refused = ""
+        self._partial = bytearray()  # the frame whose end has not come yet; grows in place
+        self._start_frame()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that ``data`` completes, in order; what is left is kept until more comes.
+
+        :raises ProtocolError: when the bytes cannot be a frame, or announce one above the limit. Its
+            ``frames`` are the good ones before; ``version``, ``tid`` and ``code`` what an error packet
+            should carry. Where the next frame begins is unknown then: close the connection; further feeding
+            raises again.
+        """
+        if self._refused:
+            raise ProtocolError(f"nothing can be read after a frame that was refused: {self._refused}")
+        frames: list[Frame] = []
+        try:
+            if self._partial:
+                self._decode(data, self._complete(data, frames), frames)
+            else:
+                self._decode(data, 0, frames)
+        except ProtocolError as error:
+            self._refused = str(error)
+            self._partial.clear()
+            error.frames = frames
+            raise
+        return frames
+
+    def _decode(self, data: bytes, pos: int, frames: list[Frame]) -> None:
+        """Read ``data`` from ``pos`` on, where a frame begins; keep an unfinished one at its end."""
+        end = len(data)
+        limit = self._max_frame
+        while pos < end:
+            # The hot path: it recognises a plain frame that is whole, and leaves all else, errors too, to
+            # measuring.
+            try:
+                kind = data[pos + 5]
+                if kind == 0:
+                    version, tid, _, content_type, size = _unpack_request(data, pos)
+                    name = pos + 9
+                    name_end = name + size
+                    body = name_end + 4
+                    stop = body + _unpack_u32(data, name_end)[0]
+                    if version == 6 and data[stop] == 0 and stop - pos < limit:
+                        function = str(data[name:name_end], "utf-8")
+                        frames.append(Request(tid, content_type, function, data[body:stop]))
+                        pos = stop + 1
+                        continue
+                elif kind == 1:
+                    version, tid, _, content_type, code, size = _unpack_response(data, pos)
+                    body = pos + 12
+                    stop = body + size
+                    if version == 6 and data[stop] == 0 and stop - pos < limit:
+                        frames.append(Response(tid, content_type, code, data[body:stop]))
+                        pos = stop + 1
+                        continue
+            except (IndexError, struct.error, UnicodeDecodeError):
+                pass
+            if not self._measure(data, pos):
+                self._partial += data[pos:]
+                return
+            frames.append(_parse(data, pos))
+            pos += self._need
+            self._start_frame()
+
+    def _complete(self, data: bytes, frames: list[Frame]) -> int:
+        """Add to the unfinished frame no more than belongs to it; how many bytes of ``data`` that took.
+
+        Each byte is copied here once, however small the reads, since measuring goes on where it stopped.
+        """
+        pos = 0
+        while not self._measure(self._partial, 0):
+            piece = data[pos : pos + self._need - len(self._partial)]
+            if not piece:
+                return pos
+            self._partial += piece
+            pos += len(piece)
+        frames.append(_parse(bytes(self._partial), 0))
+        self._partial.clear()
+        self._start_frame()
+        return pos
+
+    def _start_frame(self) -> None:
+        self._need = _HEADER.size  # so many bytes of the frame must be here before more is known
+        self._width = 0  # the size of the length field at the end of these; 0: there is none
+        self._fields: Iterator[tuple[int, int]] | None = (
+            None  # the length fields after that; None: type not yet known
+        )
+
+    def _measure(self, buffer: bytes | bytearray, start: int) -> bool:
+        """Whether the frame that begins at ``start`` is whole; ``_need`` is its size then.
+
+        :raises ProtocolError: as soon as a length is known that makes the frame exceed the limit.
+        """
+        have = len(buffer) - start
+        while have >= self._need:
+            if self._fields is None:
+                self._fields = _length_fields(buffer, start)
+                length = 0
+            elif self._width:
+                end = start + self._need
+                length = int.from_bytes(buffer[end - self._width : end], "big")
+                if self._width == 1:  # the number of extensions
+                    if length > MAX_EXTENSIONS:
+                        raise _refusal(
+                            f"the number of extensions is negative ({length - 256})", buffer, start
+                        )
+                    self._fields = repeat((2, 2), length)
+                    length = 0
+            else:
+                return True
+            gap, self._width = next(self._fields, (0, 0))
+            self._need += length + gap + self._width
+            if self._need > self._max_frame:
+                raise _refusal(
+                    f"a frame of {self._need} bytes or more exceeds the limit of {self._max_frame} bytes;"
+                    " send less, or raise max_frame on the receiving side",
+                    buffer,
+                    start,
+                )
+        return False
+
+
+# Each type's length fields in order, as (bytes before it, its own size). Size 0 ends a frame that has no
+# more of them; size 1 is the number of extensions, each of which has a length field of its own.
+_LENGTH_FIELDS: dict[int, tuple[tuple[int, int], ...]] = {
+    0: ((1, 2), (0, 4)),
+    1: ((2, 4),),
+    2: (),
+    3: (),
+    4: ((1, 0),),
+    5: ((0, 2),),
+    6: ((1, 0),),
+    7: ((1, 2),),
+    8: ((0, 2),),
+    9: ((4, 0),),
+}
+_LENGTH_FIELDS_V6 = {
+    **_LENGTH_FIELDS,
+    0: ((1, 2), (0, 4), (0, 1)),
+    1: ((2, 4), (0, 1)),
+    10: ((0, 2), (0, 2)),
+    11: ((0, 2),),
+}
+
+
+def _length_fields(buffer: bytes | bytearray, start: int) -> Iterator[tuple[int, int]]:
+    version, _, kind = _HEADER.unpack_from(buffer, start)
+    if version == 6:
+        table = _LENGTH_FIELDS_V6
+    elif version == 5:
+        table = _LENGTH_FIELDS
+    else:
+        raise _refusal(
+            f"protocol version {version} is unknown; there are 5 and 6",
+            buffer,
+            start,
+            ResultCode.PROTOCOL_MISMATCH,
+        )
+    if kind not in table:
+        raise _refusal(f"packet type {kind} is unknown in protocol version {version}", buffer, start)
+    return iter(table[kind])
+
+
+def _refusal(
+    message: str, buffer: bytes | bytearray, start: int, code: int = ResultCode.INVALID_PACKET
+) -> ProtocolError:
+    version, tid, _ = _HEADER.unpack_from(buffer, start)
+    return ProtocolError(message, version=5 if version == 5 else 6, tid=tid, code=int(code))
+
+
+def _parse(data: bytes, pos: int) -> Frame:
+    """The frame at ``pos``, which is known to be whole and of a known version and type."""
+    version, tid, kind = _HEADER.unpack_from(data, pos)
+    try:
+        return _PARSERS[kind](data, pos + _HEADER.size, tid, version)
+    except UnicodeDecodeError as error:
+        return Malformed(
+            tid, f"a name in a packet of type {kind} is not {error.encoding}: {error.reason}", version
+        )
+
+
+def _parse_request(data: bytes, pos: int, tid: int, version: int) -> Frame:
+    function, end = _read_blob16(data, pos + 1)
+    body = end + 4
+    stop = body + _U32.unpack_from(data, end)[0]
+    extensions = _parse_extensions(data, stop, version)
+    return Request(tid, _signed(data[pos]), str(function, "utf-8"), data[body:stop], extensions, version)
+
+
+def _parse_response(data: bytes, pos: int, tid: int, version: int) -> Frame:
+    body = pos + 6
+    stop = body + _U32.unpack_from(data, pos + 2)[0]
+    extensions = _parse_extensions(data, stop, version)
+    return Response(tid, _signed(data[pos]), _signed(data[pos + 1]), data[body:stop], extensions, version)
+
+
+def _parse_extensions(data: bytes, pos: int, version: int) -> Extensions:
+    if version == 5:
+        return ()
+    extensions = []
+    count = data[pos]
+    pos += 1
+    for _ in range(count):
+        identifier, size = _EXTENSION.unpack_from(data, pos)
+        pos += 4 + size
+        extensions.append((identifier, data[pos - size : pos]))
+    return tuple(extensions)
+
+
+def _parse_client_hello(data: bytes, pos: int, tid: int, version: int) -> Frame:
+    software, end = _read_blob16(data, pos)
+    name, _ = _read_blob16(data, end)
+    return ClientHello(str(software, "utf-8"), str(name, "utf-8"), tid, version)
+
+
+def _read_blob16(data: bytes, pos: int) -> tuple[bytes, int]:
+    begin = pos + 2
+    end = begin + _U16.unpack_from(data, pos)[0]
+    return data[begin:end], end
+
+
+def _signed(byte: int) -> int:
+    return byte - 256 if byte > 127 else byte
+
+
+_PARSERS: dict[int, Callable[[bytes, int, int, int], Frame]] = {
+    0: _parse_request,
+    1: _parse_response,
+    2: lambda data, pos, tid, version: Ping(tid, version),
+    3: lambda data, pos, tid, version: Pong(tid, version),
+    4: lambda data, pos, tid, version: Error(tid, _signed(data[pos]), version),
+    5: lambda data, pos, tid, version: AuthRequest(tid, str(_read_blob16(data, pos)[0], "ascii"), version),
+    6: lambda data, pos, tid, version: AuthAck(tid, _signed(data[pos]), version),
+    7: lambda data, pos, tid, version: InspectRequest(
+        tid, _signed(data[pos]), _read_blob16(data, pos + 1)[0], version
+    ),
+    8: lambda data, pos, tid, version: InspectAck(tid, _read_blob16(data, pos)[0], version),
+    9: lambda data, pos, tid, version: Interrupt(_INT.unpack_from(data, pos)[0], tid, version),
+    10: _parse_client_hello,
+    11: lambda data, pos, tid, version: ServerHello(str(_read_blob16(data, pos)[0], "utf-8"), tid, version),
+}
