@@ -40,10 +40,11 @@ _U16 = struct.Struct(">H")
 _U32 = struct.Struct(">I")
 _INT = struct.Struct(">i")
 _EXTENSION = struct.Struct(">hH")  # identifier, length of the value
-_unpack_request = struct.Struct(">biBbH").unpack_from  # header, content type, length of the function's name
-_unpack_response = struct.Struct(
-    ">biBbbI"
-).unpack_from  # header, content type, result code, length of the result
+
+# Bound once for the hot path: the header with content type and length of the name; with content type, result
+# code and length of the result.
+_unpack_request = struct.Struct(">biBbH").unpack_from
+_unpack_response = struct.Struct(">biBbbI").unpack_from
 _unpack_u32 = _U32.unpack_from
 
 
@@ -139,11 +140,11 @@ class Decoder:
         return pos
 
     def _start_frame(self) -> None:
-        self._need = _HEADER.size  # so many bytes of the frame must be here before more is known
-        self._width = 0  # the size of the length field at the end of these; 0: there is none
-        self._fields: Iterator[tuple[int, int]] | None = (
-            None  # the length fields after that; None: type not yet known
-        )
+        # So many bytes must be here before more is known of the frame, the last _width of them a length field;
+        # _fields are the length fields after that one, None before the type is known.
+        self._need = _HEADER.size
+        self._width = 0
+        self._fields: Iterator[tuple[int, int]] | None = None
 
     def _measure(self, buffer: bytes | bytearray, start: int) -> bool:
         """Whether the frame that begins at ``start`` is whole; ``_need`` is its size then.
@@ -160,9 +161,8 @@ class Decoder:
                 length = int.from_bytes(buffer[end - self._width : end], "big")
                 if self._width == 1:  # the number of extensions
                     if length > MAX_EXTENSIONS:
-                        raise _refusal(
-                            f"the number of extensions is negative ({length - 256})", buffer, start
-                        )
+                        message = f"the number of extensions is negative ({length - 256})"
+                        raise _refusal(message, buffer, start)
                     self._fields = repeat((2, 2), length)
                     length = 0
             else:
@@ -170,12 +170,11 @@ class Decoder:
             gap, self._width = next(self._fields, (0, 0))
             self._need += length + gap + self._width
             if self._need > self._max_frame:
-                raise _refusal(
+                message = (
                     f"a frame of {self._need} bytes or more exceeds the limit of {self._max_frame} bytes;"
-                    " send less, or raise max_frame on the receiving side",
-                    buffer,
-                    start,
+                    " send less, or raise max_frame on the receiving side"
                 )
+                raise _refusal(message, buffer, start)
         return False
 
 
@@ -209,19 +208,15 @@ def _length_fields(buffer: bytes | bytearray, start: int) -> Iterator[tuple[int,
     elif version == 5:
         table = _LENGTH_FIELDS
     else:
-        raise _refusal(
-            f"protocol version {version} is unknown; there are 5 and 6",
-            buffer,
-            start,
-            ResultCode.PROTOCOL_MISMATCH,
-        )
+        message = f"protocol version {version} is unknown; there are 5 and 6"
+        raise _refusal(message, buffer, start, ResultCode.PROTOCOL_MISMATCH)
     if kind not in table:
         raise _refusal(f"packet type {kind} is unknown in protocol version {version}", buffer, start)
     return iter(table[kind])
 
 
 def _refusal(
-    message: str, buffer: bytes | bytearray, start: int, code: int = ResultCode.INVALID_PACKET
+    message: str, buffer: bytes | bytearray, start: int, code: ResultCode = ResultCode.INVALID_PACKET
 ) -> ProtocolError:
     version, tid, _ = _HEADER.unpack_from(buffer, start)
     return ProtocolError(message, version=5 if version == 5 else 6, tid=tid, code=int(code))
@@ -233,9 +228,8 @@ def _parse(data: bytes, pos: int) -> Frame:
     try:
         return _PARSERS[kind](data, pos + _HEADER.size, tid, version)
     except UnicodeDecodeError as error:
-        return Malformed(
-            tid, f"a name in a packet of type {kind} is not {error.encoding}: {error.reason}", version
-        )
+        reason = f"a text in a packet of type {kind} is not {error.encoding.upper()}: {error.reason}"
+        return Malformed(tid, reason, version)
 
 
 def _parse_request(data: bytes, pos: int, tid: int, version: int) -> Frame:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TypeAlias
 
-from attrs import define
+from attrs import define, field
 
 #: The largest frame, in bytes, that is accepted unless told otherwise: the format itself has no limit below
 #: 4 GiB, so that one length field could make a peer keep that much.
@@ -139,10 +139,10 @@ class Error:
 
 @define
 class AuthRequest:
-    """The client's token, in ASCII."""
+    """The client's token, in ASCII; a secret, so it is left out of the frame's repr."""
 
     tid: int
-    token: str
+    token: str = field(repr=False)
     version: int = DEFAULT_VERSION
 
 
