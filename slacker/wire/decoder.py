@@ -140,7 +140,7 @@ class Decoder:
         return pos
 
     def _start_frame(self) -> None:
-        # So many bytes must be here before more is known of the frame, the last _width of them a length field;
+        # So many bytes must be here before more is known of the frame, the last _width of them a length;
         # _fields are the length fields after that one, None before the type is known.
         self._need = _HEADER.size
         self._width = 0
