@@ -1,0 +1,59 @@
+# Each target runs in a virtual environment of its own, .venv/<target>, made from the extra of that name
+# (pyproject.toml) when it is first needed and refreshed when the extras change.
+
+PYTHON ?= python3
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+CODE := slacker tests examples benchmarks docs setup.py twisted/plugins/slacker_plugin.py
+.PHONY: help demo test lint types docs bench clean
+.NOTPARALLEL:
+# A recipe that was interrupted must not leave an environment that looks ready.
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "PYTHON=python3.12 make … uses another Python than python3; make test COVERAGE=1 measures coverage."
+
+demo: .venv/demo/ready-$(VERSION)  ## a cluster at work: two servers, a client, and a server that is killed
+	@.venv/demo/bin/python examples/demo.py
+
+test: .venv/test/ready-$(VERSION)  ## all tests (with a real ZooKeeper if one is installed)
+ifdef COVERAGE
+	@.venv/test/bin/coverage erase
+	@.venv/test/bin/coverage run -m twisted.trial --reporter=text tests
+	@.venv/test/bin/coverage combine --quiet
+	@.venv/test/bin/coverage report
+else
+	@.venv/test/bin/trial -j2 --reporter=text tests
+endif
+
+lint: .venv/lint/ready-$(VERSION)  ## rules and format (ruff)
+	@.venv/lint/bin/ruff check --quiet $(CODE)
+	@.venv/lint/bin/ruff format --quiet --check $(CODE) || \
+		{ echo "Not formatted: .venv/lint/bin/ruff format $(CODE)" >&2; exit 1; }
+	@echo "lint: nothing to say"
+
+types: .venv/types/ready-$(VERSION)  ## static types (mypy, strict)
+	@.venv/types/bin/mypy $(CODE)
+
+docs: .venv/docs/ready-$(VERSION)  ## the documentation, into docs/_build
+	@.venv/docs/bin/sphinx-build -W -q -b html docs docs/_build
+	@echo "docs: open docs/_build/index.html"
+
+bench: .venv/bench/ready-$(VERSION)  ## calls per second, beside a bare Twisted exchange
+	@.venv/bench/bin/python -m benchmarks
+
+clean:  ## remove what the other targets made
+	@rm -rf .venv docs/_build build txslacker.egg-info _trial_temp* .coverage*
+
+.venv/%/ready-$(VERSION): pyproject.toml setup.py
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "There is no $(PYTHON) here. Install Python 3.10 or later, or name yours: PYTHON=… make" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "$(PYTHON) is Python $(VERSION); 3.10 or later is needed. Name yours: PYTHON=… make" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments (on Debian and Ubuntu: apt install python3-venv)" >&2; \
+		exit 1; }
+	@echo "Preparing .venv/$* …"
+	@test -e $@ || $(PYTHON) -m venv --clear .venv/$*
+	@.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-input --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,13 @@
+"""What twistd finds: the commands ``slacker`` and ``slacker-zookeeper``. Their modules load when one is chosen."""
+
+from twisted.application.service import ServiceMaker
+
+slacker = ServiceMaker(
+    "slacker server", "slacker.tap", "Expose functions of Python modules, alone or in a slacker cluster.", "slacker"
+)
+slacker_zookeeper = ServiceMaker(
+    "slacker ZooKeeper",
+    "slacker.tap_zookeeper",
+    "A small ZooKeeper in memory, for development and tests.",
+    "slacker-zookeeper",
+)
