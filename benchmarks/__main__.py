@@ -1,0 +1,39 @@
+"""``python -m benchmarks``: measure everything, print it, and keep the figures in ``benchmarks/results``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks import harness
+
+CONTENDERS = [
+    harness.Contender("floor", "benchmarks.floor", "floor"),
+    harness.Contender("on reactor", "benchmarks.echo", "reactor"),
+    harness.Contender("in workers", "benchmarks.echo", "workers"),
+]
+WORKLOADS = ["echo 20", "rand-ints 5"]
+DEPTHS = [1, 40, 500]
+
+_RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Under a minute with the default options."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
+    parser.add_argument(
+        "--seconds", type=float, default=0.25, help="of each measurement; default: %(default)s"
+    )
+    options = parser.parse_args()
+    rows = harness.run(CONTENDERS, WORKLOADS, DEPTHS, options.rounds, options.seconds)
+    print(harness.table(rows))
+    _RESULTS.mkdir(exist_ok=True)
+    path = _RESULTS / "echo.json"
+    path.write_text(json.dumps(harness.report(rows), indent=1) + "\n", encoding="utf-8")
+    print(f"\nEvery round is in {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""Contenders side by side: two processes each, all started first, then measured in turn in every round.
+
+What is compared is measured within the same second, so that the moods of a machine meet all contenders
+alike; a figure is the median over the rounds, a ratio the median of the rounds' ratios, with the lowest and
+highest beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from statistics import median
+from threading import Timer
+from typing import Any
+
+from attrs import asdict, define, field
+
+_ROOT = Path(__file__).parents[1]
+
+#: Seconds beyond its own duration in which an order must be answered: a contender that hangs ends the run.
+_PATIENCE = 20.0
+
+
+class BenchmarkError(Exception):
+    """A contender that did not start, or did not answer."""
+
+
+class Process:
+    """One end of a contender, driven through its standard input and output."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._name = " ".join(arguments)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def read(self, seconds: float = 0.0) -> Any:
+        """The next line it prints, which must come in ``seconds`` and some patience."""
+        assert self._process.stdout is not None
+        timer = Timer(seconds + _PATIENCE, self._process.kill)
+        timer.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            timer.cancel()
+        if not line:
+            raise BenchmarkError(
+                f"{self._name} ended without an answer, or gave none in time; see its output above"
+            )
+        return json.loads(line)
+
+    def order(self, **order: Any) -> Any:
+        """Send an order and read the answer; how long it takes is in its ``seconds``."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return self.read(order.get("seconds", 0.0))
+
+    def close(self) -> None:
+        """It ends when its input does; if not, it is ended."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+@define
+class Contender:
+    """A name for the table, and the module and argument that start its processes."""
+
+    name: str
+    module: str
+    argument: str
+
+
+@define
+class Measurement:
+    """What one contender did in one round; CPU is per call, times are microseconds."""
+
+    calls_per_second: float
+    client_cpu_us: float
+    server_cpu_us: float
+    p50_us: float
+    p99_us: float
+
+
+@define
+class Pair:
+    """The running processes of a contender."""
+
+    server: Process
+    client: Process
+
+    def measure(self, workload: str, depth: int, seconds: float) -> Measurement:
+        """One round of one workload."""
+        before = self.server.order()["cpu"]
+        result = self.client.order(workload=workload, depth=depth, seconds=seconds)
+        after = self.server.order()["cpu"]
+        calls = result["calls"]
+        return Measurement(
+            calls_per_second=calls / result["seconds"],
+            client_cpu_us=result["cpu"] / calls * 1e6,
+            server_cpu_us=(after - before) / calls * 1e6,
+            p50_us=result["p50"] * 1e6,
+            p99_us=result["p99"] * 1e6,
+        )
+
+
+@contextmanager
+def running(contender: Contender) -> Iterator[Pair]:
+    """The contender's two processes, connected."""
+    with closing(Process(contender.module, contender.argument)) as server:
+        port = server.read()
+        with closing(Process(contender.module, contender.argument, str(port))) as client:
+            client.read()
+            yield Pair(server, client)
+
+
+@define
+class Row:
+    """All rounds of one contender under one workload and depth."""
+
+    workload: str
+    depth: int
+    contender: str
+    rounds: list[Measurement] = field(factory=list)
+
+    def median(self, name: str) -> float:
+        """Over the rounds, of one of :class:`Measurement`'s figures."""
+        return float(median(getattr(measurement, name) for measurement in self.rounds))
+
+    def ratios(self, floor: Row, name: str) -> list[float]:
+        """To the floor's figure in the same round, lowest first."""
+        return sorted(
+            getattr(ours, name) / getattr(its, name)
+            for ours, its in zip(self.rounds, floor.rounds, strict=True)
+        )
+
+
+def run(
+    contenders: Sequence[Contender],
+    workloads: Iterable[str],
+    depths: Sequence[int],
+    rounds: int,
+    seconds: float,
+) -> list[Row]:
+    """Measure everything ``rounds`` times, ``seconds`` each, round by round in turn."""
+    rows = {
+        (workload, depth, contender.name): Row(workload, depth, contender.name)
+        for workload in workloads
+        for depth in depths
+        for contender in contenders
+    }
+    with ExitStack() as stack:
+        pairs = {contender.name: stack.enter_context(running(contender)) for contender in contenders}
+        for workload, depth, name in rows:  # a round that nobody counts warms caches and connections
+            pairs[name].measure(workload, depth, seconds / 4)
+        for _ in range(rounds):
+            for (workload, depth, name), row in rows.items():
+                row.rounds.append(pairs[name].measure(workload, depth, seconds))
+    return list(rows.values())
+
+
+_HEAD = """\
+                                               CPU us per call                         ratio to the floor
+workload     in flight  contender       calls/s  client  server     p50 us     p99 us  calls/s           p50
+"""
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as text; the first contender is the floor that the others are compared with."""
+    lines = [_HEAD.rstrip()]
+    floor = rows[0]
+    for row in rows:
+        if (row.workload, row.depth) != (floor.workload, floor.depth):
+            floor = row
+            lines.append("")
+        line = (
+            f"{row.workload:12} {row.depth:9}  {row.contender:13} {row.median('calls_per_second'):9,.0f}"
+            f"  {row.median('client_cpu_us'):6.1f}  {row.median('server_cpu_us'):6.1f}"
+            f"  {row.median('p50_us'):9,.1f}  {row.median('p99_us'):9,.1f}"
+        )
+        for name in () if row is floor else ("calls_per_second", "p50_us"):
+            ratios = row.ratios(floor, name)
+            line += f"  {median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def report(rows: Sequence[Row]) -> dict[str, Any]:
+    """The rows for a JSON file, every round of them, with what they were measured on."""
+    return {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "rows": [asdict(row) for row in rows],
+    }
