@@ -1,0 +1,371 @@
+"""One session with ZooKeeper: how it is opened, kept, lost, renewed and ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from kazoo.client import KazooClient
+from kazoo.protocol.states import KazooState, KeeperState
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.logger import Logger
+
+from slacker.errors import ConfigurationError
+from slacker.zookeeper.errors import (
+    AuthFailedException,
+    ClosingException,
+    ConnectionLossException,
+    ConnectionTimeoutException,
+    InvalidStateException,
+    NotConnectedException,
+    SessionExpiredException,
+    ZookeeperError,
+)
+from slacker.zookeeper.events import ClientEvent, EventType, State
+from slacker.zookeeper.handler import Mailbox, ReactorHandler
+from slacker.zookeeper.paths import parse_servers
+from slacker.zookeeper.requests import Requests, Watches
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_log = Logger()
+
+# kazoo's own messages (every failed attempt to connect) go where the user's logging configuration sends
+# them, and nowhere without one; what matters is said by this module, once per change.
+_kazoo_log = logging.getLogger("slacker.zookeeper.kazoo")
+_kazoo_log.addHandler(logging.NullHandler())
+
+# kazoo's default doubles the pause between attempts to an hour: with this one a client is back within 2 s of
+# ZooKeeper's return, and with it its session.
+_RETRY = {"max_tries": -1, "delay": 0.1, "backoff": 2, "max_jitter": 0.4, "max_delay": 1.4}
+# Seconds until a close without an answer cuts the connection, and until it is over whatever the thread does.
+_CLOSE_PATIENCE = 2.0
+_CLOSE_LIMIT = 4.0
+# Seconds before kazoo is started again after its thread died of something it did not expect.
+_RESTART_DELAY = 1.0
+
+
+class ZookeeperSession:
+    """The life of a connection, without any operation on nodes.
+
+    The base of :class:`~slacker.zookeeper.client.ZookeeperClient`, where its parameters are described.
+    """
+
+    def __init__(
+        self,
+        servers: str = "127.0.0.1:2181",
+        session_timeout: float = 15.0,
+        connect_timeout: float = 10.0,
+        *,
+        reactor: IReactorTime | None = None,
+    ) -> None:
+        for name, value in (("session_timeout", session_timeout), ("connect_timeout", connect_timeout)):
+            if not 0 < value <= 86_400:
+                raise ConfigurationError(f"{name} should be a number of seconds above 0, not {value!r}")
+        if reactor is None:
+            from twisted.internet import reactor as the_reactor
+
+            reactor = cast(IReactorTime, the_reactor)
+        self._reactor = reactor
+        self._threads = cast(IReactorFromThreads, reactor)
+        self._addresses, self._chroot = parse_servers(servers)
+        self._asked_timeout = session_timeout
+        self._connect_timeout = connect_timeout
+        self._client_id: tuple[int, bytes] | None = None
+        self._auth: list[tuple[str, str]] = []
+        self._watches = Watches()
+        self._requests = Requests(self._failed)
+        self._listeners: list[Callable[[State], None]] = []
+        self._session_callback: Callable[[Any, ClientEvent], object] | None = None
+        self._connection_error_callback: Callable[[Any, ZookeeperError], Any] | None = None
+        self._connecting: Deferred[Self] | None = None
+        self._timer: IDelayedCall | None = None  # of the connect Deferred
+        self._restart: IDelayedCall | None = None
+        self._closing: Deferred[None] | None = None
+        self._kazoo: Any = None
+        self._mailbox: Mailbox | None = None
+        self._handler: ReactorHandler | None = None
+        self.state = State.CLOSED
+
+    @property
+    def connected(self) -> bool:
+        return self.state is State.CONNECTED
+
+    @property
+    def servers(self) -> str | None:
+        """The connection string while connected, else None."""
+        return self._servers if self.connected else None
+
+    @property
+    def _servers(self) -> str:
+        return ",".join(self._addresses) + self._chroot
+
+    @property
+    def client_id(self) -> tuple[int, bytes] | None:
+        """Session id and password, for :meth:`connect` to take over; None without a session."""
+        return self._client_id
+
+    @property
+    def session_id(self) -> int | None:
+        """What ``Stat.ephemeralOwner`` of this session's nodes says; None without a session."""
+        return self._client_id[0] if self._client_id else None
+
+    @property
+    def session_timeout(self) -> float | None:
+        """The negotiated session timeout in seconds; None while not connected."""
+        observed = self._observed
+        return observed.session_timeout if observed else None
+
+    @property
+    def local_host(self) -> str | None:
+        """The local IP address of the connection to ZooKeeper; None while not connected."""
+        observed = self._observed
+        return observed.local_host if observed else None
+
+    @property
+    def peer_host(self) -> str | None:
+        """The IP address of the ZooKeeper server; None while not connected."""
+        observed = self._observed
+        return observed.peer_host if observed else None
+
+    @property
+    def seconds_since_contact(self) -> float | None:
+        """Seconds since bytes came from ZooKeeper (it answers a ping every third of the session timeout).
+
+        None before the first connection. It counts on while the connection is lost.
+        """
+        observed = self._handler.socket if self._handler else None
+        if observed is None or observed.last_read is None:
+            return None
+        return time.monotonic() - observed.last_read
+
+    @property
+    def _observed(self) -> Any:
+        return self._handler.socket if self._handler and self.connected else None
+
+    def connect(
+        self,
+        servers: str | None = None,
+        timeout: float | None = None,
+        client_id: tuple[int, bytes] | None = None,
+    ) -> Deferred[Self]:
+        """Begin to connect, and go on until :meth:`close`.
+
+        :param servers: replaces those of the constructor.
+        :param timeout: seconds this Deferred waits; ``connect_timeout`` if None.
+        :param client_id: session to take over.
+        :return: fires with this client once connected. It fails with
+            :class:`~slacker.zookeeper.errors.ConnectionTimeoutException` if that takes longer; the client
+                goes on
+            trying nevertheless. Cancelling it stops the waiting only.
+        :raises ConfigurationError: if ``servers`` is malformed.
+        """
+        if servers is not None:
+            self._addresses, self._chroot = parse_servers(servers)
+        if self.state is not State.CLOSED or self._closing is not None:
+            state = "closing" if self._closing is not None else self.state.name.lower()
+            return fail(InvalidStateException(f"connect: this client of {self._servers} is {state}"))
+        self.state = State.CONNECTING
+        self._client_id = client_id
+        waiting: Deferred[Self] = Deferred(self._connect_cancelled)
+        self._connecting = waiting
+        seconds = self._connect_timeout if timeout is None else timeout
+        self._timer = self._reactor.callLater(seconds, self._connect_timed_out, seconds)
+        self._start()
+        return waiting
+
+    def _connect_ended(self) -> Deferred[Self] | None:
+        waiting, self._connecting = self._connecting, None
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+        return waiting
+
+    def _connect_cancelled(self, _: Deferred[Self]) -> None:
+        self._connect_ended()
+
+    def _connect_timed_out(self, seconds: float) -> None:
+        text = f"connect: no ZooKeeper reached at {self._servers} within {seconds:g} s; still trying"
+        _log.warn("{text}", text=text)
+        waiting = self._connect_ended()
+        if waiting is not None:
+            waiting.errback(ConnectionTimeoutException(text))
+
+    def _start(self) -> None:
+        self._restart = None
+        self._mailbox = Mailbox(self._threads)
+        self._handler = ReactorHandler(self._mailbox, self._connect_timeout / len(self._addresses))
+        kazoo = KazooClient(
+            hosts=self._servers,
+            timeout=self._asked_timeout,
+            client_id=self._client_id,
+            handler=self._handler,
+            auth_data=set(self._auth),
+            connection_retry=dict(_RETRY),
+            logger=_kazoo_log,
+        )
+        kazoo.add_listener(partial(self._heard, kazoo, self._mailbox))
+        self._kazoo = kazoo
+        self._requests.attach(kazoo, self._mailbox)
+        kazoo.start_async()
+
+    def _heard(self, kazoo: Any, mailbox: Mailbox, state: str) -> None:
+        """kazoo's state listener; on its connection thread, where the id is still that of the change."""
+        mailbox.put(self._state_changed, state, kazoo.client_state, kazoo.client_id)
+
+    def _state_changed(self, state: str, keeper_state: str, client_id: tuple[int, bytes] | None) -> None:
+        if state == KazooState.CONNECTED:
+            self.state, self._client_id = State.CONNECTED, client_id
+            _log.info(
+                "connected to ZooKeeper at {peer}, session 0x{session:x}",
+                peer=self.peer_host,
+                session=self.session_id,
+            )
+            self._tell(State.CONNECTED)
+            waiting = self._connect_ended()
+            if waiting is not None:
+                waiting.callback(self)
+        elif state == KazooState.SUSPENDED:
+            self.state = State.CONNECTING
+            _log.warn(
+                "the connection to ZooKeeper at {servers} was lost; trying again", servers=self._servers
+            )
+            self._requests.fail_all(ConnectionLossException, NotConnectedException, "the connection broke")
+            self._tell(State.CONNECTING)
+        elif keeper_state == KeeperState.AUTH_FAILED:
+            self.state, self._client_id = State.AUTH_FAILED, None
+            reason = f"ZooKeeper at {self._servers} refused the credentials"
+            _log.error("{reason}", reason=reason)
+            self._requests.fail_all(AuthFailedException, AuthFailedException, reason)
+            self._tell(State.AUTH_FAILED)
+            waiting = self._connect_ended()
+            if waiting is not None:
+                waiting.errback(AuthFailedException(f"connect: {reason}"))
+        else:
+            self.state, self._client_id = State.EXPIRED, None
+            _log.warn("the ZooKeeper session expired; opening a new one")
+            if keeper_state == KeeperState.CLOSED:
+                self._replace()
+            self._requests.fail_all(SessionExpiredException, NotConnectedException, "the session expired")
+            self._tell(State.EXPIRED)
+
+    def _replace(self) -> None:
+        """kazoo's thread ended by itself (an answer that is no ZooKeeper's, as a rule): begin anew."""
+        _log.error("the ZooKeeper connection ended unexpectedly; starting again in {s:g} s", s=_RESTART_DELAY)
+        self._discard()
+        self._restart = self._reactor.callLater(_RESTART_DELAY, self._start)
+
+    def _tell(self, state: State) -> None:
+        if self.state is not state:
+            return  # one of those just told closed the client
+        event = ClientEvent(EventType.SESSION, state, "")
+        for listener in [*self._listeners]:
+            try:
+                listener(state)
+            except Exception:
+                _log.failure("a listener to the ZooKeeper session raised")
+        if self._session_callback is not None:
+            try:
+                self._session_callback(self, event)
+            except Exception:
+                _log.failure("the ZooKeeper session call-back raised")
+
+    def add_listener(self, listener: Callable[[State], None]) -> None:
+        """Call ``listener(state)`` on the reactor after each change of :attr:`state`, in order.
+
+        A session that expires shows as CONNECTING, EXPIRED, CONNECTED; a connection that broke as
+        CONNECTING, CONNECTED. EXPIRED comes only when the next server says so: across a partition there is
+        nobody to say it.
+        """
+        self._listeners.append(listener)
+
+    def remove_listener(self, listener: Callable[[State], None]) -> None:
+        """Undo :meth:`add_listener`; unknown listeners are ignored."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def set_session_callback(self, callback: Callable[[Self, ClientEvent], object]) -> None:
+        """Call ``callback(client, event)`` after each change of state; one per client, as in txzookeeper."""
+        self._session_callback = callback
+
+    def set_connection_error_callback(self, callback: Callable[[Self, ZookeeperError], object]) -> None:
+        """Call ``callback(client, error)`` when a request in flight meets a lost connection or session.
+
+        What it returns (a Deferred, too) becomes the request's result, so it is for clients whose requests
+        are all one's own, and not for one given to the recipes.
+        """
+        self._connection_error_callback = callback
+
+    def _failed(self, error: ZookeeperError) -> Deferred[Any]:
+        """The result of a request that broke with the connection."""
+        if self._connection_error_callback is None:
+            return fail(error)
+        handled: Deferred[Any] = maybeDeferred(self._connection_error_callback, self, error)
+        return handled
+
+    def close(self) -> Deferred[None]:
+        """End the session; its ephemeral nodes go at once. Requests under way fail with ``ClosingException``.
+
+        :return: fires when the connection is gone, after 4 s at most; never with an error.
+        """
+        done: Deferred[None] = Deferred()
+        if self._closing is not None:
+            self._closing.addCallback(lambda _: done.callback(None))
+            return done
+        if self.state is State.CLOSED:
+            return succeed(None)
+        self.state, self._client_id = State.CLOSED, None
+        waiting = self._connect_ended()
+        if self._restart is not None:
+            self._restart.cancel()
+            self._restart = None
+        self._closing = closed = self._discard()
+        self._requests.fail_all(ClosingException, ClosingException, "the client was closed")
+        self._watches.fire_all(State.CLOSED)
+        if waiting is not None:
+            waiting.errback(ClosingException("connect: the client was closed"))
+        self._tell(State.CLOSED)
+        closed.addCallback(self._closed)
+        closed.addCallback(lambda _: done.callback(None))
+        return done
+
+    def _closed(self, _: None) -> None:
+        self._closing = None
+
+    def _discard(self) -> Deferred[None]:
+        """Let go of kazoo, in a thread, because its ``stop`` waits."""
+        kazoo, handler, mailbox = self._kazoo, self._handler, self._mailbox
+        self._kazoo = self._handler = self._mailbox = None
+        gone: Deferred[None] = Deferred()
+        if kazoo is None or handler is None or mailbox is None:
+            gone.callback(None)
+            return gone
+        mailbox.close()
+
+        def stop() -> None:
+            try:
+                kazoo.stop()
+                kazoo.close()
+            except Exception as error:  # whatever it is, this client is not used again
+                _kazoo_log.debug("stopping: %s", error)
+            self._threads.callFromThread(ended)
+
+        def ended() -> None:
+            if not gone.called:
+                for timer in timers:
+                    if timer.active():
+                        timer.cancel()
+                gone.callback(None)
+
+        timers = [
+            self._reactor.callLater(_CLOSE_PATIENCE, handler.abort),
+            self._reactor.callLater(_CLOSE_LIMIT, ended),
+        ]
+        threading.Thread(target=stop, name="zookeeper-stop", daemon=True).start()
+        return gone
