@@ -14,7 +14,7 @@ help:  ## this list
 	@echo "PYTHON=python3.12 make … uses another Python than python3; make test COVERAGE=1 measures coverage."
 
 demo: .venv/demo/ready-$(VERSION)  ## a cluster at work: two servers, a client, and a server that is killed
-	@.venv/demo/bin/python examples/demo.py
+	@.venv/demo/bin/python -m examples.demo
 
 test: .venv/test/ready-$(VERSION)  ## all tests (with a real ZooKeeper if one is installed)
 ifdef COVERAGE

@@ -190,7 +190,8 @@ def python(*arguments: str, cwd: Path = ROOT, env: Mapping[str, str] | None = No
 
 def twistd(*arguments: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Child:
     """Start ``twistd -n --pidfile= <arguments>``: in the foreground, its log on standard output."""
-    return python("-m", "twisted", "-n", "--pidfile=", *arguments, cwd=cwd, env=env)
+    command = str(Path(sys.executable).with_name("twistd"))
+    return Child.start([command, "-n", "--pidfile=", *arguments], cwd=cwd, env=env)
 
 
 def clean_up_all(children: Sequence[Child]) -> Deferred[Any]:
