@@ -145,7 +145,7 @@ Request: TypeAlias = Change | Multi | OnPath | Watched | WatchKind | AddWatch | 
 
 
 class Stat(NamedTuple):
-    """What is known of a node besides its data, in the order of the wire. Times are milliseconds since 1970."""
+    """What is known of a node besides its data, as the wire has it. Times are milliseconds since 1970."""
 
     czxid: int
     mzxid: int
