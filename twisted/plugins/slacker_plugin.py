@@ -1,9 +1,12 @@
-"""What twistd finds: the commands ``slacker`` and ``slacker-zookeeper``. Their modules load when one is chosen."""
+"""What twistd finds: ``slacker`` and ``slacker-zookeeper``. Their modules load only when one is chosen."""
 
 from twisted.application.service import ServiceMaker
 
 slacker = ServiceMaker(
-    "slacker server", "slacker.tap", "Expose functions of Python modules, alone or in a slacker cluster.", "slacker"
+    "slacker server",
+    "slacker.tap",
+    "Expose functions of Python modules, alone or in a slacker cluster.",
+    "slacker",
 )
 slacker_zookeeper = ServiceMaker(
     "slacker ZooKeeper",
