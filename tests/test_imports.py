@@ -29,7 +29,7 @@ ALLOWED = {
     "cluster": {"server", "client", "zookeeper", "wire", "content", "interceptors"},
     "": {"server", "client", "cluster"},  # slacker/__init__.py
 }
-TOP = {"tap", "tap_zookeeper", "cli", "testing"}
+TOP = {"tap", "cli", "testing"}
 TYPES_ONLY = {("errors", "cluster")}
 #: Library → the only places that may import it.
 LIBRARIES = {

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
@@ -37,9 +38,7 @@ class PackagingTests(SynchronousTestCase):
     source: ClassVar[Path]
 
     def setUp(self) -> None:
-        import setuptools
-
-        if int(setuptools.__version__.split(".")[0]) < 77:
+        if int(version("setuptools").split(".")[0]) < 77:
             raise SkipTest("building needs setuptools 77; make test installs it")
         # A copy, because building leaves files behind.
         self.folder = Path(self.mktemp()).resolve()

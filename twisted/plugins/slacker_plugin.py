@@ -4,13 +4,13 @@ from twisted.application.service import ServiceMaker
 
 slacker = ServiceMaker(
     "slacker server",
-    "slacker.tap",
+    "slacker.tap.server",
     "Expose functions of Python modules, alone or in a slacker cluster.",
     "slacker",
 )
 slacker_zookeeper = ServiceMaker(
     "slacker ZooKeeper",
-    "slacker.tap_zookeeper",
+    "slacker.tap.zookeeper",
     "A small ZooKeeper in memory, for development and tests.",
     "slacker-zookeeper",
 )

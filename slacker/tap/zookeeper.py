@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.application.service import Service
 
-from slacker.tap import OneLineOptions, StartedService
+from slacker.tap.starting import OneLineOptions, StartedService, listening
 from slacker.zookeeper.embedded import EmbeddedZooKeeper
 
 
@@ -24,7 +24,7 @@ class ZooKeeperProcess(StartedService):
         self._zookeeper = EmbeddedZooKeeper()
 
     async def begin(self) -> None:
-        await self._zookeeper.listen(self._endpoint)
+        await listening(self._zookeeper.listen, self._endpoint)
 
     async def end(self) -> None:
         await self._zookeeper.stop()

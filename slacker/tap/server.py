@@ -1,50 +1,26 @@
-"""``twistd slacker``: a server that exposes modules, alone or as a member of a cluster.
-
-Whatever is wrong with the command line or at the start ends in one line on standard error and exit status 1.
-"""
+"""``twistd slacker``: a server that exposes modules, alone or as a member of a cluster."""
 
 from __future__ import annotations
 
-import atexit
 import math
-import os
 import sys
-from collections.abc import Callable, Mapping
-from importlib import import_module
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from slacker.address import parse_address
 from slacker.cluster import ClusterServer
 from slacker.content import loads
-from slacker.errors import ConfigurationError, ContentError, SlackerError
+from slacker.errors import ConfigurationError, ContentError, ZookeeperError
 from slacker.server import SlackerServer
+from slacker.tap.exposure import resolve_exposure
+from slacker.tap.starting import OneLineOptions, StartedService, listening
 from slacker.zookeeper.embedded import EmbeddedZooKeeper
-
-Exposed = ModuleType | Mapping[str, Any]
+from slacker.zookeeper.paths import parse_servers
 
 _EMBEDDED = "embedded"
 _EMBEDDED_PORT = 2181
-
-
-class OneLineOptions(UsageOptions):
-    """Options whose errors are one line; twistd itself would print its whole help around it."""
-
-    command = ""
-
-    def parseOptions(self, options: list[str] | None = None) -> None:
-        try:
-            super().parseOptions(options)  # type: ignore[no-untyped-call]  # Twisted's has no types
-        except UsageError as error:
-            sys.exit(f"twistd {self.command}: {error}; --help lists the options")
 
 
 class Options(OneLineOptions):
@@ -131,48 +107,6 @@ class Options(OneLineOptions):
                 self[name] = _seconds(name, self[name])
 
 
-def resolve_exposure(text: str) -> Exposed:
-    """What ``[name=]package.module[:mapping]`` stands for, as ``SlackerServer`` takes it.
-
-    :raises ConfigurationError: if there is no such module or mapping, or the module does not load.
-    """
-    name, equals, path = text.rpartition("=")
-    module_name, colon, mapping_name = path.partition(":")
-    if not module_name or (equals and not name) or (colon and not mapping_name):
-        raise ConfigurationError(f"--expose {text!r} should be [name=]package.module[:mapping]")
-    module = _import(text, module_name)
-    if not colon:
-        return {name: module} if name else module
-    mapping = getattr(module, mapping_name, None)
-    if not isinstance(mapping, Mapping):
-        problem = "has no" if mapping is None else "holds no dictionary in"
-        raise ConfigurationError(f"--expose {text!r}: module {module_name} {problem} {mapping_name!r}")
-    holds_namespaces = all(isinstance(value, (Mapping, ModuleType)) for value in mapping.values())
-    if not holds_namespaces:
-        return {name or module_name: mapping}
-    if name:
-        raise ConfigurationError(
-            f"--expose {text!r}: {mapping_name} holds whole namespaces, which have their names already"
-        )
-    return mapping
-
-
-def _import(text: str, module_name: str) -> ModuleType:
-    # The twistd script looks in its own folder, where python -m looks in the current one.
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    try:
-        return import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise ConfigurationError(f"--expose {text!r}: there is no module {error.name!r} here") from None
-        raise ConfigurationError(f"--expose {text!r}: {module_name} needs a module: {error}") from None
-    except Exception as error:  # the module's own code may raise anything
-        raise ConfigurationError(
-            f"--expose {text!r}: {module_name} does not load: {type(error).__name__}: {_one_line(error)}"
-        ) from error
-
-
 def parse_zk(text: str) -> str | int:
     """A connection string as it is, or the port of an embedded ZooKeeper.
 
@@ -185,62 +119,11 @@ def parse_zk(text: str) -> str | int:
         if port.isascii() and port.isdigit() and int(port) < 65_536:
             return int(port)
         raise ConfigurationError(f"--zk {text!r} should be embedded or embedded:PORT")
-    addresses, slash, path = text.partition("/")
-    for address in addresses.split(","):
-        try:
-            parse_address(address)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"--zk {text!r}: {error}") from None
-    if slash and (not path or path.endswith("/") or "//" in path):
-        raise ConfigurationError(f"--zk {text!r}: the path after the addresses should be like /prod/slacker")
+    try:
+        parse_servers(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--zk {text!r}: {error}") from None
     return text
-
-
-class StartedService(Service):
-    """A service that starts and stops asynchronously; if it cannot start, the process ends with status 1.
-
-    (By itself twistd would go on without it, or print a traceback.)
-    """
-
-    log = Logger()
-    command = ""
-    _begun: Deferred[None] | None = None
-    _reason = ""
-
-    async def begin(self) -> None:
-        """Start; what this raises is the reason for not starting."""
-        raise NotImplementedError
-
-    async def end(self) -> None:
-        """Stop, however far ``begin`` came."""
-        raise NotImplementedError
-
-    def startService(self) -> None:
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted's has no types
-        self._begun = Deferred.fromCoroutine(self.begin())
-        self._begun.addErrback(self._failed)
-        if self._reason:  # the reactor does not run yet: ending is simple
-            sys.exit(self._reason)
-
-    def stopService(self) -> Deferred[None]:
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's has no types
-        if self._begun is not None:
-            self._begun.cancel()
-        return Deferred.fromCoroutine(self.end())
-
-    def _failed(self, failure: Failure) -> None:
-        from twisted.internet import reactor
-
-        if not self.running:  # stopped while it was starting
-            return
-        if not isinstance(failure.value, (SlackerError, CannotListenError, OSError)):
-            self.log.failure("twistd {command} cannot start", failure, command=self.command)
-        self._reason = f"twistd {self.command}: {_one_line(failure.value)}"
-        if reactor.running:
-            self.log.error("{reason}", reason=self._reason)
-            # twistd ends with status 0 whatever happened; this comes after its own clean-up.
-            atexit.register(_exit_with_one, self._reason)
-            reactor.stop()
 
 
 class Member(StartedService):
@@ -262,7 +145,7 @@ class Member(StartedService):
             zk = options["zk"]
             if isinstance(zk, int):
                 self._zookeeper = EmbeddedZooKeeper()
-                await self._zookeeper.listen(f"tcp:{zk}:interface=127.0.0.1")
+                await listening(self._zookeeper.listen, f"tcp:{zk}:interface=127.0.0.1")
                 zk = self._zookeeper.address
             self._member = ClusterServer(
                 self._server,
@@ -274,7 +157,21 @@ class Member(StartedService):
                 server_data=options["server_data"],
             )
         for endpoint in options["listen"]:
-            await self._member.listen(endpoint)
+            await listening(self._member.listen, endpoint)
+        if options["zk-wait"] is not None:
+            await self._published(options["zk-wait"])
+
+    async def _published(self, seconds: float) -> None:
+        from twisted.internet import reactor
+
+        assert isinstance(self._member, ClusterServer), "postOptions has seen to it"
+        try:
+            await self._member.when_published().addTimeout(seconds, reactor)
+        except TimeoutError:
+            raise ZookeeperError(
+                f"not published within --zk-wait {seconds:g} seconds; is ZooKeeper at "
+                f"{self._options['zk']} running?"
+            ) from None
 
     async def end(self) -> None:
         await self._member.stop()
@@ -288,17 +185,6 @@ def makeService(options: Options) -> Service:
         return Member(options)
     except ConfigurationError as error:
         sys.exit(f"twistd slacker: {error}")
-
-
-def _exit_with_one(reason: str) -> None:
-    print(reason, file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _usage(read: Callable[[str], Any], text: str) -> Any:

@@ -5,19 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import statistics
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from slacker import tap, tap_zookeeper
 from slacker.content.values import Keyword
-from slacker.errors import ConfigurationError
-from slacker.tap import Options, parse_zk, resolve_exposure
+from slacker.tap import zookeeper
+from slacker.tap.server import Options, makeService, parse_zk
 
 ENOUGH = ["--expose", "statistics", "--listen", "tcp:0"]
 CLUSTER = ["--cluster", "c", "--zk", "127.0.0.1:2181"]
@@ -85,7 +80,7 @@ class OptionsTests(SynchronousTestCase):
             self.assertTrue(message.startswith("twistd slacker: "), message)
 
     def test_the_zookeeper_command_does_so_too(self) -> None:
-        message = self.refused(tap_zookeeper.Options(), ["--port", "1"])
+        message = self.refused(zookeeper.Options(), ["--port", "1"])
         self.assertTrue(message.startswith("twistd slacker-zookeeper: "), message)
 
     def refused(self, options: Any, arguments: list[str]) -> str:
@@ -107,71 +102,6 @@ class OptionsTests(SynchronousTestCase):
 
     def test_two_functions_of_one_name_end_in_one_line(self) -> None:
         ending = self.assertRaises(
-            SystemExit, tap.makeService, parsed("--expose", "json", "--expose", "json", "--listen", "tcp:0")
+            SystemExit, makeService, parsed("--expose", "json", "--expose", "json", "--listen", "tcp:0")
         )
         self.assertIn("two functions meet in the name json/dump", str(ending.code))
-
-
-class ExposureTests(SynchronousTestCase):
-    def module(self, text: str) -> ModuleType:
-        """A module of this text, as ``tap_test_module`` in a folder of its own."""
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        (folder / "tap_test_module.py").write_text(text)
-        self.patch(sys, "path", [str(folder.resolve()), *sys.path])
-        self.addCleanup(sys.modules.pop, "tap_test_module", None)
-        return ModuleType("unused")
-
-    def test_a_module_is_exposed_under_its_own_name_or_another(self) -> None:
-        self.assertIs(resolve_exposure("json"), json)
-        self.assertIs(resolve_exposure("xml.sax.saxutils"), sys.modules["xml.sax.saxutils"])
-        self.assertEqual(resolve_exposure("other.name=json"), {"other.name": json})
-
-    def test_a_dictionary_of_functions_is_a_namespace(self) -> None:
-        self.module("functions = {'length!': len}")
-        self.assertEqual(resolve_exposure("tap_test_module:functions"), {"tap_test_module": {"length!": len}})
-        self.assertEqual(resolve_exposure("n=tap_test_module:functions"), {"n": {"length!": len}})
-
-    def test_a_dictionary_of_namespaces_is_taken_as_it_is(self) -> None:
-        self.module("import json\nall = {'a': {'length': len}, 'b': json}")
-        self.assertEqual(resolve_exposure("tap_test_module:all"), {"a": {"length": len}, "b": json})
-        error = self.assertRaises(ConfigurationError, resolve_exposure, "n=tap_test_module:all")
-        self.assertIn("names already", str(error))
-
-    def test_modules_of_the_current_directory_are_found(self) -> None:
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        (folder / "tap_test_local.py").write_text("def f(): pass")
-        self.addCleanup(sys.modules.pop, "tap_test_local", None)
-        self.patch(sys, "path", [entry for entry in sys.path if entry])
-        self.addCleanup(os.chdir, os.getcwd())
-        os.chdir(folder)
-        module = resolve_exposure("tap_test_local")
-        self.assertEqual(getattr(module, "__name__", None), "tap_test_local")
-
-    def test_what_cannot_be_exposed_is_named_with_the_reason(self) -> None:
-        self.module("import surely_not_there")
-        cases = [
-            ("", "should be [name=]package.module[:mapping]"),
-            ("=json", "should be [name=]package.module[:mapping]"),
-            ("json:", "should be [name=]package.module[:mapping]"),
-            ("nowhere_at_all", "there is no module 'nowhere_at_all' here"),
-            ("json.nowhere", "there is no module 'json.nowhere' here"),
-            ("json:nothing", "module json has no 'nothing'"),
-            ("json:dumps", "module json holds no dictionary in 'dumps'"),
-            ("tap_test_module", "tap_test_module needs a module: No module named 'surely_not_there'"),
-        ]
-        for text, expected in cases:
-            error = self.assertRaises(ConfigurationError, resolve_exposure, text)
-            self.assertIn(expected, str(error))
-            self.assertIn(repr(text), str(error))
-
-    def test_a_module_that_raises_while_it_loads_is_reported_in_one_line(self) -> None:
-        self.module("raise OSError('first\\nsecond')")
-        error = self.assertRaises(ConfigurationError, resolve_exposure, "tap_test_module")
-        self.assertIn("tap_test_module does not load: OSError: first second", str(error))
-
-    def test_a_syntax_error_is_reported_in_one_line(self) -> None:
-        self.module("def f(:")
-        error = self.assertRaises(ConfigurationError, resolve_exposure, "tap_test_module")
-        self.assertIn("tap_test_module does not load: SyntaxError", str(error))

@@ -1,0 +1,103 @@
+"""Ends in one line: what is wrong with the command line, and what keeps a service from starting."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Awaitable, Callable
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.usage import Options as UsageOptions
+from twisted.python.usage import UsageError
+
+from slacker.errors import ConfigurationError, SlackerError
+
+
+class OneLineOptions(UsageOptions):
+    """Options whose errors are one line; twistd itself would print its whole help around it."""
+
+    command = ""
+
+    def parseOptions(self, options: list[str] | None = None) -> None:
+        try:
+            super().parseOptions(options)  # type: ignore[no-untyped-call]  # Twisted's has no types
+        except UsageError as error:
+            sys.exit(f"twistd {self.command}: {error}; --help lists the options")
+
+
+class StartedService(Service):
+    """A service that starts and stops asynchronously; if it cannot start, the process ends with status 1.
+
+    (By itself twistd would go on without it, or print a traceback.)
+    """
+
+    log = Logger()
+    command = ""
+    _begun: Deferred[None] | None = None
+    _reason = ""
+
+    async def begin(self) -> None:
+        """Start; what this raises is the reason for not starting."""
+        raise NotImplementedError
+
+    async def end(self) -> None:
+        """Stop, however far ``begin`` came."""
+        raise NotImplementedError
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's has no types
+        self._begun = Deferred.fromCoroutine(self.begin())
+        self._begun.addErrback(self._failed)
+        if self._reason:  # the reactor does not run yet: ending is simple
+            sys.exit(self._reason)
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's has no types
+        if self._begun is not None:
+            self._begun.cancel()
+        return Deferred.fromCoroutine(self.end())
+
+    def _failed(self, failure: Failure) -> None:
+        from twisted.internet import reactor
+
+        if not self.running:  # stopped while it was starting
+            return
+        if not isinstance(failure.value, (SlackerError, CannotListenError, OSError)):
+            self.log.failure("twistd {command} cannot start", failure, command=self.command)
+        self._reason = f"twistd {self.command}: {one_line(failure.value)}"
+        if reactor.running:
+            self.log.error("{reason}", reason=self._reason)
+            # twistd ends with status 0 whatever happened; this comes after its own clean-up.
+            atexit.register(_exit_with_one, self._reason)
+            reactor.stop()
+
+
+async def listening(listen: Callable[[str], Awaitable[IListeningPort]], endpoint: str) -> IListeningPort:
+    """What ``listen(endpoint)`` gives; a port that is no number, or out of range, in words of ours."""
+    try:
+        return await listen(endpoint)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError(
+            f"endpoint {endpoint!r} should be like tcp:2104 or tcp:2104:interface=127.0.0.1 "
+            f"({one_line(error)})"
+        ) from None
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _exit_with_one(reason: str) -> None:
+    print(reason, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
