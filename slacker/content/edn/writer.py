@@ -1,0 +1,186 @@
+"""The EDN writer: what ``pr-str`` prints, as far as a reader can read it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from decimal import Decimal
+from fractions import Fraction
+from json.encoder import encode_basestring
+from math import isfinite, isnan
+from typing import Any
+from uuid import UUID
+
+from slacker.content.codec import MAX_DEPTH
+from slacker.content.edn.literals import (
+    CHARACTER_NAMES,
+    KEYWORDS,
+    SYMBOLS,
+    is_keyword,
+    is_symbol,
+    is_tag,
+    keyword,
+    symbol,
+)
+from slacker.content.refusal import Refusal, TooDeep, refused, refused_text, unknown_type
+from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged, plain
+
+
+def _integer(value: int) -> str:
+    # Clojure's integers have 64 bits; larger ones are another type there, written with an N.
+    if -(2**63) <= value < 2**63:
+        return repr(value)
+    try:
+        return f"{value}N"
+    except ValueError:
+        raise Refusal(value, "is an integer with more digits than Python writes (4,300)") from None
+
+
+def _float(value: float) -> str:
+    if isfinite(value):
+        return repr(value)
+    return "##NaN" if isnan(value) else "##Inf" if value > 0 else "##-Inf"
+
+
+def _keyword(value: Keyword) -> str:
+    token = f":{value.text}"
+    if token not in KEYWORDS:
+        if not is_keyword(value.text):
+            raise Refusal(value, f"is {value!r}, and EDN would not read {token!r} back as that keyword")
+        keyword(token)  # known from now on
+    return token
+
+
+def _symbol(value: Symbol) -> str:
+    token = value.text
+    if token not in SYMBOLS:
+        if not is_symbol(token):
+            raise Refusal(value, f"is {value!r}, and EDN would not read {token!r} back as that symbol")
+        symbol(token)
+    return token
+
+
+def _character(value: Char) -> str:
+    if value.text > "\uffff":
+        raise Refusal(value, f"is {value!r}, which does not fit a character of EDN (16 bits)")
+    return "\\" + CHARACTER_NAMES.get(value.text, value.text)
+
+
+def _decimal(value: Decimal) -> str:
+    if not value.is_finite():
+        raise Refusal(value, f"is {value!r}, and EDN's decimals are finite")
+    return f"{value}M"
+
+
+def _ratio(value: Fraction) -> str:
+    try:
+        return str(value) if value.denominator != 1 else _integer(value.numerator)
+    except ValueError:
+        raise Refusal(value, "is a ratio with more digits than Python writes (4,300)") from None
+
+
+def _instant(value: datetime) -> str:
+    if value.utcoffset() is None:
+        raise Refusal(value, "is a datetime without a time zone; give it one, as tzinfo=timezone.utc")
+    try:
+        in_utc = value.astimezone(timezone.utc).replace(tzinfo=None)
+    except OverflowError:
+        raise Refusal(value, "is a datetime outside the years 1 to 9999 of UTC") from None
+    precision = "microseconds" if in_utc.microsecond % 1000 else "milliseconds"
+    return f'#inst "{in_utc.isoformat(timespec=precision)}-00:00"'
+
+
+def _bytes(value: object) -> str:
+    raise Refusal(
+        value, "is binary data, for which EDN has no form; send base64 text, or use another content type"
+    )
+
+
+_SCALARS: dict[type, Callable[[Any], str]] = {
+    int: _integer,
+    str: encode_basestring,  # JSON's escapes are all EDN's too; in C where the interpreter has it
+    Keyword: _keyword,
+    float: _float,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _value: "nil",
+    Symbol: _symbol,
+    Char: _character,
+    Decimal: _decimal,
+    Fraction: _ratio,
+    UUID: lambda value: f'#uuid "{value}"',
+    datetime: _instant,
+    bytes: _bytes,
+    bytearray: _bytes,
+    memoryview: _bytes,
+}
+
+_SEQUENCES: dict[type, tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ("[", "]"),
+    List: ("(", ")"),
+    frozenset: ("#{", "}"),
+    set: ("#{", "}"),
+}
+
+
+def _write(value: Any, append: Callable[[str], None], out: list[str], depth: int) -> None:
+    """Appends the pieces of ``value``; one stack frame a level, so that MAX_DEPTH fit in Python's limit."""
+    kind = type(value)
+    scalar = _SCALARS.get(kind)
+    if scalar is not None:
+        append(scalar(value))
+        return
+    if depth == MAX_DEPTH:
+        raise TooDeep
+    brackets = _SEQUENCES.get(kind)
+    if brackets is not None:
+        append(brackets[0])
+        for item in value:
+            scalar = _SCALARS.get(type(item))
+            if scalar is not None:
+                append(scalar(item))
+            else:
+                _write(item, append, out, depth + 1)
+            append(" ")
+        if value:
+            out[-1] = brackets[1]
+        else:
+            append(brackets[1])
+    elif kind is dict or kind is Map:
+        append("{")
+        for key, item in value.items():
+            _write(key, append, out, depth + 1)
+            append(" ")
+            _write(item, append, out, depth + 1)
+            append(", ")
+        if value:
+            out[-1] = "}"
+        else:
+            append("}")
+    elif kind is Tagged:
+        if not is_tag(value.tag):
+            raise Refusal(value, f"is {value!r}, whose tag no EDN reader would take for one")
+        append(f"#{value.tag} ")
+        _write(value.value, append, out, depth + 1)
+    else:
+        twin = plain(value)
+        if twin is None:
+            raise unknown_type(value)
+        _write(twin, append, out, depth)
+
+
+def dumps(value: object) -> bytes:
+    """``value`` as EDN, in UTF-8.
+
+    :raises ContentError: it holds something that EDN cannot carry; the message says what and where.
+    """
+    out: list[str] = []
+    try:
+        _write(value, out.append, out, 0)
+        return "".join(out).encode()
+    except Refusal as refusal:
+        raise refused("clj", value, refusal) from None
+    except UnicodeEncodeError:
+        raise refused_text("clj", value) from None
+    except RecursionError:
+        raise refused("clj", value, TooDeep()) from None

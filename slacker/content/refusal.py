@@ -1,0 +1,118 @@
+"""How a writer says which element of a value it cannot write, and where that element stands.
+
+A writer keeps no track of where it is: that would cost every value something. It raises :class:`Refusal`
+with the element, and only then is the value walked again, in the order in which writers go through it, to
+find the way there.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Iterator, Mapping
+from json.encoder import encode_basestring
+
+from slacker.content.codec import MAX_DEPTH
+from slacker.content.values import Keyword, Symbol, Tagged
+from slacker.errors import ContentError
+
+
+class Refusal(Exception):
+    """Inside a writer: ``element`` cannot be written; ``reason`` is a clause that begins with its verb."""
+
+    def __init__(self, element: object, reason: str) -> None:
+        super().__init__(element, reason)
+        self.element = element
+        self.reason = reason
+
+
+class TooDeep(Refusal):
+    """Inside a writer: the value is nested too deeply; where that is would be a long way to read."""
+
+    def __init__(self) -> None:
+        super().__init__(None, f"is nested more than {MAX_DEPTH} levels deep, or contains itself")
+
+
+def refused(content_type: str, value: object, refusal: Refusal) -> ContentError:
+    """The error for the caller of ``dumps``: ``clj cannot carry this value: [0]["when"] is a …``."""
+    path = ""
+    if not isinstance(refusal, TooDeep):
+        path = _path_to(value, lambda element: element is refusal.element)
+    return ContentError(f"{content_type} cannot carry this value: {path or 'it'} {refusal.reason}")
+
+
+def refused_text(content_type: str, value: object) -> ContentError:
+    """The error for a value that holds a string or name with half a surrogate pair."""
+    path = _path_to(value, _is_no_unicode)
+    reason = "holds half a surrogate pair, which is no Unicode text"
+    return ContentError(f"{content_type} cannot carry this value: {path or 'it'} {reason}")
+
+
+def unknown_type(element: object) -> Refusal:
+    """The refusal of an element whose type has no form in any content type."""
+    kind = type(element)
+    hint = ""
+    if isinstance(element, (range, Iterator)) or kind.__name__ in ("dict_keys", "dict_values", "dict_items"):
+        hint = "; make a list of it"
+    elif kind.__module__ == "datetime":
+        hint = "; send a datetime with a time zone, or text"
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return Refusal(element, f"is a {name}, which no content type has a form for{hint}")
+
+
+def _is_no_unicode(element: object) -> bool:
+    if isinstance(element, (Keyword, Symbol)):
+        element = element.text
+    elif isinstance(element, Tagged):
+        element = element.tag
+    if not isinstance(element, str):
+        return False
+    try:
+        element.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _path_to(value: object, wanted: Callable[[object], bool]) -> str:
+    """The way to the first wanted element, as written in Python; empty for ``value`` itself, or for none."""
+    if wanted(value):
+        return ""
+    path: list[str] = []
+    walks = [_steps(value)]
+    while walks:
+        for step, child in walks[-1]:
+            if wanted(child):
+                return "".join([*path, step])
+            if len(walks) <= MAX_DEPTH:  # deeper than any writer went
+                path.append(step)
+                walks.append(_steps(child))
+                break
+        else:
+            walks.pop()
+            if path:
+                path.pop()
+    return ""
+
+
+def _steps(container: object) -> Iterator[tuple[str, object]]:
+    """The elements of ``container`` in writing order, each with the piece of path that leads to it."""
+    if isinstance(container, Mapping):
+        for key, value in container.items():
+            shown = _shown(key)
+            yield f".key({shown})", key
+            yield f"[{shown}]", value
+    elif isinstance(container, (list, tuple)):
+        for index, item in enumerate(container):
+            yield f"[{index}]", item
+    elif isinstance(container, (set, frozenset)):
+        for member in container:
+            yield ".member", member
+    elif isinstance(container, Tagged):
+        yield ".value", container.value
+
+
+def _shown(key: object) -> str:
+    """A key as one would write it, short."""
+    if isinstance(key, str) and len(key) <= 40 and key.isprintable():
+        return encode_basestring(key)
+    return reprlib.repr(key)

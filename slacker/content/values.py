@@ -1,0 +1,305 @@
+"""What EDN has and Python lacks: keywords, symbols, characters, lists beside vectors, tagged values.
+
+====================================  ==========================================================
+on the wire                           in Python
+====================================  ==========================================================
+nil, booleans, integers, floats       None, bool, int, float
+string                                str
+keyword, symbol, character            :class:`Keyword`, :class:`Symbol`, :class:`Char`
+vector                                list (a tuple is written as a vector too)
+list, sequence                        :class:`List`
+map, set                              dict, frozenset
+ratio, big decimal                    fractions.Fraction, decimal.Decimal
+``#inst``, ``#uuid``                  aware datetime.datetime, uuid.UUID
+any other tagged value                :class:`Tagged`
+an object only its own peer can hold  :class:`Unreadable`
+====================================  ==========================================================
+
+Map keys and set members must be hashable: inside them a vector or list is a tuple, a map a :class:`Map`.
+"""
+
+from __future__ import annotations
+
+import functools
+import reprlib
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import attrs
+
+from slacker.errors import ContentError
+
+_T = TypeVar("_T")
+
+
+@functools.total_ordering
+class _Name:
+    """A name that is no string: hashable, immutable, equal only to its own kind.
+
+    :ivar text: the whole name, ``namespace/name``, without a keyword's colon.
+    """
+
+    # Written by hand: an attrs class hashes a tuple for every look-up, and these are the keys of most maps.
+    __slots__ = ("text",)
+    text: str
+
+    def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise ContentError(f"{type(self).__name__} takes its name as a str, not {text!r}")
+        object.__setattr__(self, "text", text)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __eq__(self, other: object) -> bool:
+        return self.text == other.text if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.text)  # a str remembers its hash
+
+    def __lt__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        # As Clojure compares them: without a namespace first, then by namespace, then by name.
+        return (self.namespace or "", self.name) < (other.namespace or "", other.name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.text!r})"
+
+    def __reduce__(self) -> tuple[Callable[[str], _Name], tuple[str]]:
+        return type(self), (self.text,)
+
+    @property
+    def namespace(self) -> str | None:
+        """What stands before the first slash; None where there is none (``/`` itself is a name)."""
+        namespace, slash, name = self.text.partition("/")
+        return namespace if slash and namespace and name else None
+
+    @property
+    def name(self) -> str:
+        """What stands behind the first slash, or the whole text."""
+        namespace, slash, name = self.text.partition("/")
+        return name if slash and namespace and name else self.text
+
+
+class Keyword(_Name):
+    """``:a/b`` is ``Keyword("a/b")``; ``str()`` of it gives the colon back, as in Clojure."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ":" + self.text
+
+
+class Symbol(_Name):
+    """``a/b`` is ``Symbol("a/b")``."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@attrs.frozen(slots=True, order=True, repr=False)
+class Char:
+    r"""One character: ``\a`` is ``Char("a")``.
+
+    :ivar text: exactly one code point, no surrogate.
+    """
+
+    text: str = attrs.field()
+
+    @text.validator
+    def _is_one_character(self, _attribute: object, text: object) -> None:
+        if not isinstance(text, str) or len(text) != 1 or "\ud800" <= text <= "\udfff":
+            raise ContentError(f"a Char is one character and no surrogate, not {text!r}")
+
+    def __repr__(self) -> str:
+        return f"Char({self.text!r})"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class List(list[_T]):
+    """A list or sequence, ``(1 2)``: a list in every respect, but written as a list and not as a vector."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"List({super().__repr__()})"
+
+
+class Map(Mapping[Any, Any]):
+    """A map that is itself a map key or set member: immutable, hashable, equal to a dict of the same entries.
+
+    Keys and values are made hashable on the way in (see :func:`freeze`).
+    """
+
+    __slots__ = ("_entries", "_hash")
+
+    def __init__(self, entries: Mapping[Any, Any] | None = None) -> None:
+        source = entries or {}
+        self._entries: dict[Any, Any] = {freeze(key): freeze(value) for key, value in source.items()}
+        if len(self._entries) != len(source):
+            raise ContentError("two keys of a map that is itself a key are equal in Python")
+        self._hash = hash(frozenset(self._entries.items()))
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._entries[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Map):
+            return self._entries == other._entries
+        return self._entries == other if isinstance(other, dict) else NotImplemented
+
+    def items(self) -> ItemsView[Any, Any]:
+        return self._entries.items()
+
+    def __reduce__(self) -> tuple[type[Map], tuple[dict[Any, Any]]]:
+        return Map, (self._entries,)  # the hash is of this process alone
+
+    def __repr__(self) -> str:
+        return f"Map({self._entries!r})"
+
+
+def _tag_text(tag: str | Symbol) -> str:
+    if isinstance(tag, Symbol):
+        return tag.text
+    if not isinstance(tag, str):
+        raise ContentError(f"a tag is a str or a Symbol, not {tag!r}")
+    return tag
+
+
+@attrs.frozen(slots=True)
+class Tagged:
+    """A value under a tag without meaning here: ``#app/point [1 2]`` is ``Tagged("app/point", [1, 2])``.
+
+    :ivar tag: without the ``#``; a Symbol is taken too, and kept as its text.
+    """
+
+    tag: str = attrs.field(converter=_tag_text)
+    value: Any
+
+
+@attrs.frozen(slots=True)
+class Unreadable:
+    """An object that only its own peer can hold: ``#object[java.net.URL …]``, a Java-serialised exception.
+
+    It is inert: it names a class and never loads one, and no content type writes it back.
+
+    :ivar class_name: the foreign class, as its peer named it.
+    :ivar detail: what else the peer printed of it, text as a rule; None if nothing.
+    """
+
+    class_name: str
+    detail: Any = None
+
+
+def freeze(value: Any) -> Any:
+    """The twin of ``value`` for a map key or set member, which must be hashable.
+
+    Lists become tuples, dicts become :class:`Map`, sets become frozensets, at every level.
+
+    :raises ContentError: entries that were different are equal in Python, or the value cannot be hashed.
+    """
+    if isinstance(value, (list, tuple)):
+        return tuple([freeze(item) for item in value])
+    if isinstance(value, dict):
+        return Map(value)
+    if isinstance(value, set):
+        return frozenset(value)
+    if isinstance(value, Tagged):
+        return Tagged(value.tag, freeze(value.value))
+    if isinstance(value, Unreadable):
+        return Unreadable(value.class_name, freeze(value.detail))
+    try:
+        hash(value)
+    except TypeError:
+        raise ContentError(f"a {type(value).__name__} cannot be a map key or a set member") from None
+    return value
+
+
+def make_dict(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+    """The map of these entries as they were read.
+
+    :raises ContentError: two keys are equal in Python, as ``1``, ``1.0`` and ``True`` are.
+    """
+    try:
+        entries = dict(pairs)
+    except TypeError:  # an unhashable key
+        entries = {freeze(key): value for key, value in pairs}
+    if len(entries) != len(pairs):
+        raise _collision("keys of one map", [key for key, _value in pairs])
+    return entries
+
+
+def make_set(members: Sequence[Any]) -> frozenset[Any]:
+    """The set of these members as they were read.
+
+    :raises ContentError: two members are equal in Python, as ``1``, ``1.0`` and ``True`` are.
+    """
+    try:
+        result = frozenset(members)
+    except TypeError:  # an unhashable member
+        result = frozenset([freeze(member) for member in members])
+    if len(result) != len(members):
+        raise _collision("members of one set", members)
+    return result
+
+
+def _collision(what: str, keys: Iterable[Any]) -> ContentError:
+    """The error that names the first two of ``keys`` that are equal."""
+    seen: dict[Any, Any] = {}
+    for key in map(freeze, keys):
+        if key in seen:
+            return ContentError(
+                f"two {what} are equal in Python: {reprlib.repr(seen[key])} and {reprlib.repr(key)}"
+            )
+        seen[key] = key
+    return ContentError(f"two {what} are equal in Python")
+
+
+def plain(value: Any) -> Any:
+    """The built-in value that an instance of a subclass stands for: a named tuple's list, an IntEnum's int.
+
+    None where there is no such value: the type is no subclass of a type that content types carry.
+    """
+    for base, convert in _BASES:
+        if isinstance(value, base):
+            return convert(value)
+    return None
+
+
+def _plain_datetime(value: datetime) -> datetime:
+    return datetime.combine(value.date(), value.timetz())
+
+
+# str() and int() would call what the subclass made of them: str() of a str Enum is its name.
+_BASES: tuple[tuple[type, Callable[[Any], object]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (bytes, bytes),
+    (List, List),
+    (list, list),
+    (tuple, list),
+    (dict, dict),
+    (Map, dict),
+    (set, frozenset),
+    (frozenset, frozenset),
+    (datetime, _plain_datetime),
+)
