@@ -144,7 +144,7 @@ def from_code(code: int, what: str) -> ZookeeperError:
     return error(f"{what}: {text}")
 
 
-def is_connection_exception(error: BaseException) -> bool:
+def is_connection_exception(error: BaseException | None) -> bool:
     """Whether the connection, and not the request, is the reason: after a reconnect it may well work."""
     return isinstance(
         error,
