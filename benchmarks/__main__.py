@@ -27,7 +27,10 @@ def main() -> None:
         "--seconds", type=float, default=0.25, help="of each measurement; default: %(default)s"
     )
     options = parser.parse_args()
-    rows = harness.run(CONTENDERS, WORKLOADS, DEPTHS, options.rounds, options.seconds)
+    try:
+        rows = harness.run(CONTENDERS, WORKLOADS, DEPTHS, options.rounds, options.seconds)
+    except harness.BenchmarkError as error:
+        raise SystemExit(str(error)) from None
     print(harness.table(rows))
     _RESULTS.mkdir(exist_ok=True)
     path = _RESULTS / "echo.json"
