@@ -99,11 +99,18 @@ class RemoteError(CallError):
     """Result code 12: the function was called and raised.
 
     :ivar remote_message: what the server said about the exception, ``str`` of it as a rule.
-    :ivar remote_traceback: the remote stack trace, one line per frame; empty unless the server is in debug mode.
+    :ivar remote_traceback: the remote stack trace, one line per frame; empty unless the server is in debug
+        mode.
     """
 
     def __init__(
-        self, message: str, *, remote_message: str, remote_traceback: str = "", server: str = "", function: str = ""
+        self,
+        message: str,
+        *,
+        remote_message: str,
+        remote_traceback: str = "",
+        server: str = "",
+        function: str = "",
     ) -> None:
         super().__init__(message, server=server, function=function)
         self.remote_message = remote_message
@@ -115,7 +122,7 @@ class FunctionNotFound(CallError):
 
 
 class ServerBusy(CallError):
-    """Result code 13: the server takes no more work (its pool is full, or it is draining); the call did not run."""
+    """Result code 13: the server takes no more work (full, or draining); the call did not run."""
 
 
 class AccessDenied(CallError):

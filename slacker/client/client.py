@@ -1,0 +1,430 @@
+"""A client of one server: one connection for all calls, that comes back when it breaks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, cast
+
+from attrs import define
+from twisted.application.internet import ClientService
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from slacker import content
+from slacker._version import VERSION
+from slacker.address import parse_address
+from slacker.client.connection import ClientConnection, lost
+from slacker.client.pending import PendingCall, PendingCalls
+from slacker.client.remote import Namespace, RemoteFunction
+from slacker.errors import (
+    BacklogOverflow,
+    CallTimeout,
+    ConfigurationError,
+    NotSent,
+    SlackerError,
+)
+from slacker.wire import DEFAULT_MAX_FRAME, InspectCommand, InspectRequest, Interrupt, encode, encode_request
+
+_log = Logger()
+
+_OURS = "txslacker/"
+_MAX_NAME = 65_535  # bytes; a name's length is written in 16 bits
+
+# A server that has just died is asked again soon, one that stays away every few seconds; half of each pause
+# is random, so that the clients of a restarted server do not come all at once.
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+
+
+class Client:
+    """Calls the functions of one server.
+
+    ::
+
+        client = Client("127.0.0.1:2104")
+        numbers = await client.namespace("slacker.example.api").rand_ints(5)
+        await client.close()
+
+    It connects when first used, and again whenever the connection breaks. Calls made while it connects wait;
+    when that fails, they fail with :class:`~slacker.errors.NotSent`, and so do calls until an attempt
+    succeeds.
+
+    :param address: ``host:port``.
+    :param content_type: how arguments are written: a name of :data:`slacker.content.CODECS`, or ``auto``:
+        MessagePack to servers of this project, EDN to every other.
+    :param timeout: seconds that a call may take, unless it says otherwise.
+    :param connect_timeout: seconds that one attempt to connect may take.
+    :param keepalive: seconds; a connection on which nothing comes for so long, not even the answer to a ping,
+        is given up (after one and a half times as long at the latest).
+    :param backlog: calls that wait for answers at the same time; one more fails with
+        :class:`~slacker.errors.BacklogOverflow`. Upstream's default.
+    :param max_frame: the largest frame accepted, in bytes.
+    :param name: what this client calls itself in its hello.
+    :param endpoint: connect through this instead of TCP to ``address``, which then only names the server.
+    :param on_change: called with this client whenever :attr:`connected` changes.
+    :raises ConfigurationError: if one of these is wrong.
+    """
+
+    #: What a hello says of this client.
+    software = f"txslacker/{VERSION}"
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        content_type: str = "auto",
+        timeout: float = 10.0,
+        connect_timeout: float = 5.0,
+        keepalive: float = 10.0,
+        backlog: int = 5000,
+        max_frame: int = DEFAULT_MAX_FRAME,
+        name: str = "",
+        endpoint: IStreamClientEndpoint | None = None,
+        on_change: Callable[[Client], None] | None = None,
+        reactor: object | None = None,
+    ) -> None:
+        if reactor is None:
+            from twisted.internet import reactor
+        host, port = parse_address(address)
+        for what, value in [
+            ("timeout", timeout),
+            ("connect_timeout", connect_timeout),
+            ("keepalive", keepalive),
+        ]:
+            if value <= 0:
+                raise ConfigurationError(f"{what} should be more than 0 seconds, not {value}")
+        self.address = address
+        self.name = name
+        self.timeout = timeout
+        self.keepalive = keepalive
+        self.backlog = backlog
+        self.max_frame = max_frame
+        self.clock = cast(IReactorTime, reactor)
+        self.pending = PendingCalls(self.clock, self._expired)
+        self._codec = None if content_type == "auto" else _codec(content_type)
+        self._on_change = on_change
+        self._open: ClientConnection | None = None
+        self._connection: ClientConnection | None = None  # the open one, as soon as it may be used for calls
+        self._broken: str | None = None  # why the last attempt to connect failed
+        self._failures = 0
+        self._hello = True
+        self._closed = False
+        self._service = ClientService(
+            _Observed(
+                endpoint or HostnameEndpoint(reactor, host, port, timeout=connect_timeout), self._failed
+            ),
+            Factory.forProtocol(self._new_connection),
+            retryPolicy=self._pause,
+            clock=self.clock,
+        )
+
+    # Calling
+
+    def call(
+        self,
+        namespace: str,
+        function: str,
+        args: Sequence[Any] = (),
+        *,
+        timeout: float | None = None,
+        content_type: str | None = None,
+    ) -> Deferred[Any]:
+        """Call ``namespace/function``, a name taken verbatim, with positional arguments.
+
+        :return: fires once, with the result, or with an error of :mod:`slacker.errors`: among them
+            :class:`~slacker.errors.NotSent` (it did not run), :class:`~slacker.errors.ConnectionLost` and
+            :class:`~slacker.errors.CallTimeout` (it may have run), :class:`~slacker.errors.RemoteError` (it
+            raised). Cancelling it forgets the answer, and interrupts the call on a server of this project.
+        """
+        pending = self.pending
+        if len(pending.calls) >= self.backlog:
+            return fail(self._overflow())
+        connection = self._connection
+        deferred: Deferred[Any] = Deferred(self._cancelled)
+        try:
+            name = wire_name(namespace, function)
+            codec = self._codec if content_type is None else _codec(content_type)
+            if connection is None:
+                send = partial(self._send, name, args, codec)
+                return self._wait(deferred, f"{namespace}/{function}", timeout, send)
+            if codec is None:
+                codec = connection.codec
+            elif codec is not connection.codec:
+                self._check_codec(codec, connection)
+            data = codec.dumps(args)
+            connection.check_room(len(data))
+        except SlackerError as error:
+            return fail(error)
+        tid, _ = pending.add(deferred, f"{namespace}/{function}", timeout or self.timeout)
+        connection.send(encode_request(tid, codec.wire_id, name, data))
+        return deferred
+
+    def namespace(self, name: str) -> Namespace:
+        """The functions of a namespace as attributes and items."""
+        return Namespace(self.call, name)
+
+    def function(self, name: str, **options: Any) -> RemoteFunction:
+        """``namespace/function`` as a Python callable; the options are those of :meth:`call`."""
+        return RemoteFunction.named(self.call, name, options)
+
+    # Asking the server about itself
+
+    def functions(self, prefix: str | None = None) -> Deferred[list[str]]:
+        """``namespace/function`` of all functions of the server whose name begins so."""
+        return self._inspect(InspectCommand.FUNCTIONS, prefix)
+
+    def meta(self, name: str) -> Deferred[dict[Any, Any]]:
+        """What is known of ``namespace/function``: ``:name``, ``:doc``, ``:arglists``, if anything."""
+        return self._inspect(InspectCommand.META, name).addCallback(lambda meta: meta or {})
+
+    def clients(self) -> Deferred[dict[Any, Any]]:
+        """The server's clients, its version, and since when it runs."""
+        return self._inspect(InspectCommand.CLIENTS, None)
+
+    # The connection
+
+    @property
+    def connected(self) -> bool:
+        """Whether a call made now would leave now."""
+        return self._connection is not None
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that wait for an answer, or for a connection."""
+        return len(self.pending.calls)
+
+    def connect(self) -> None:
+        """Connect, if that has not begun."""
+        if not self._service.running and not self._closed:
+            self._service.startService()
+
+    def close(self) -> Deferred[None]:
+        """Close the connection, and fail what is pending. Fires when that is done."""
+        if self._closed:
+            return succeed(None)
+        self._closed = True
+        self._broken = "the client is closed"
+        self._drop_connection("the client was closed")
+        self._fail_unsent("the client was closed")
+        self.pending.stop()
+        if self._open is not None:
+            self._open.close()
+        return self._service.stopService() if self._service.running else succeed(None)
+
+    # What connections report
+
+    def connection_made(self, connection: ClientConnection) -> None:
+        """A connection has been made, and is being greeted."""
+        self._open = connection
+
+    def connection_ready(self, connection: ClientConnection) -> None:
+        """A connection may be used for calls now."""
+        connection.codec = content.get("msgpack" if connection.peer_software.startswith(_OURS) else "clj")
+        self._connection = connection
+        self._failures = 0
+        self._broken = None
+        for tid, call in list(self.pending.calls.items()):
+            if call.unsent is not None and tid in self.pending.calls:
+                send, call.unsent = call.unsent, None
+                send(tid, call)
+        self._changed()
+
+    def connection_lost(self, connection: ClientConnection, reason: str) -> None:
+        """A connection has broken; ClientService makes the next one."""
+        if connection is self._connection:
+            self._drop_connection(reason)
+        else:
+            self._failed(reason)
+        self._open = None
+
+    def greeting_failed(self, said_hello: bool) -> None:
+        """A peer has not answered: the next connection goes without a hello, or with one again."""
+        self._hello = not said_hello
+
+    # How it goes on
+
+    def _wait(
+        self,
+        deferred: Deferred[Any],
+        function: str,
+        timeout: float | None,
+        send: Callable[[int, PendingCall], None],
+        read: Callable[[Any], Any] | None = None,
+    ) -> Deferred[Any]:
+        """Keep a call until there is a connection."""
+        if self._broken is not None:
+            return fail(self._not_sent(function, self._broken))
+        _, call = self.pending.add(deferred, function, timeout or self.timeout, read)
+        call.unsent = send
+        self.connect()
+        return deferred
+
+    def _send(
+        self, name: bytes, args: Sequence[Any], codec: content.Codec | None, tid: int, call: PendingCall
+    ) -> None:
+        """Send a call that has waited for the connection."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            if codec is None:
+                codec = connection.codec
+            else:
+                self._check_codec(codec, connection)
+            data = codec.dumps(args)
+            connection.check_room(len(data))
+        except SlackerError as error:
+            del self.pending.calls[tid]
+            call.deferred.errback(error)
+        else:
+            connection.send(encode_request(tid, codec.wire_id, name, data))
+
+    def _inspect(self, command: InspectCommand, argument: str | None) -> Deferred[Any]:
+        if len(self.pending.calls) >= self.backlog:
+            return fail(self._overflow())
+        function = f"inspect {command.name.lower()}"
+
+        def send(tid: int, call: PendingCall) -> None:
+            connection = self._connection
+            assert connection is not None
+            if command == InspectCommand.CLIENTS and not connection.peer_software:
+                del self.pending.calls[tid]
+                call.deferred.errback(self._not_sent(function, "it is too old to answer this question"))
+            else:
+                connection.send(encode(InspectRequest(tid, command, data)))
+
+        try:
+            data = content.dumps("clj", argument)
+        except SlackerError as error:
+            return fail(error)
+        deferred: Deferred[Any] = Deferred(self._cancelled)
+        read = partial(content.loads, "clj")
+        if self._connection is None:
+            return self._wait(deferred, function, None, send, read)
+        send(*self.pending.add(deferred, function, self.timeout, read))
+        return deferred
+
+    def _new_connection(self) -> ClientConnection:
+        return ClientConnection(self, say_hello=self._hello)
+
+    def _failed(self, reason: str) -> None:
+        """No connection came of an attempt: who waits for it hears of it at once, and may go elsewhere."""
+        if self._closed:
+            return
+        self._failures += 1
+        if self._broken is None:
+            _log.info("no connection to {server}: {reason}", server=self.address, reason=reason)
+        self._broken = reason
+        self._fail_unsent(reason)
+
+    def _drop_connection(self, reason: str) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        _log.info("the connection to {server} broke: {reason}", server=self.address, reason=reason)
+        self._changed()
+        for call in self.pending.take_sent():
+            call.deferred.errback(lost(reason, self.address, call.function))
+
+    def _fail_unsent(self, reason: str) -> None:
+        for call in self.pending.take_all():
+            call.deferred.errback(self._not_sent(call.function, reason))
+
+    def _changed(self) -> None:
+        if self._on_change is not None:
+            self._on_change(self)
+
+    def _pause(self, attempt: int) -> float:
+        """Seconds before the next attempt to connect, by the attempts that led to no usable connection."""
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+        return pause * random.uniform(0.5, 1.0)
+
+    def _expired(self, tid: int, call: PendingCall) -> None:
+        if call.unsent is not None:
+            call.deferred.errback(self._not_sent(call.function, f"no connection within {call.timeout} s"))
+        else:
+            call.deferred.errback(
+                CallTimeout(
+                    f"{self.address} did not answer {call.function} within {call.timeout} s",
+                    server=self.address,
+                    function=call.function,
+                )
+            )
+
+    def _cancelled(self, deferred: Deferred[Any]) -> None:
+        """The caller has cancelled the Deferred, which fails with CancelledError by itself."""
+        tid = self.pending.find(deferred)
+        if tid is None:
+            return
+        call = self.pending.calls.pop(tid)
+        connection = self._connection
+        if call.unsent is None and connection is not None and connection.peer_software.startswith(_OURS):
+            # Others would close the connection, and with it all other calls.
+            connection.send(encode(Interrupt(tid)))
+
+    def _check_codec(self, codec: content.Codec, connection: ClientConnection) -> None:
+        if codec.name == "msgpack" and not connection.peer_software.startswith(_OURS):
+            raise NotSent(
+                f"{self.address} does not read msgpack, which only servers of this project do: "
+                "leave the content type at auto, or choose clj or json",
+                server=self.address,
+            )
+
+    def _not_sent(self, function: str, reason: str) -> NotSent:
+        return NotSent(
+            f"{function} was not sent to {self.address}: {reason}", server=self.address, function=function
+        )
+
+    def _overflow(self) -> BacklogOverflow:
+        return BacklogOverflow(
+            f"{len(self.pending.calls)} calls wait for {self.address} already; slow down, or raise backlog",
+            server=self.address,
+        )
+
+
+@implementer(IStreamClientEndpoint)
+@define
+class _Observed:
+    """An endpoint that tells why an attempt to connect failed, which ClientService only logs."""
+
+    _endpoint: IStreamClientEndpoint
+    _failed: Callable[[str], None]
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        return self._endpoint.connect(protocolFactory).addErrback(self._tell)
+
+    def _tell(self, failure: Failure) -> Failure:
+        self._failed(failure.getErrorMessage())
+        return failure
+
+
+@lru_cache(maxsize=4096)  # names are few; a caller that makes them up costs no more than this
+def wire_name(namespace: str, function: str) -> bytes:
+    """``namespace/function`` as it stands in a request.
+
+    :raises ConfigurationError: if it cannot be such a name.
+    """
+    if not namespace or "/" in namespace or not function:
+        raise ConfigurationError(
+            f"{namespace!r} and {function!r} should be a namespace without a slash and the name of a function"
+        )
+    try:
+        name = f"{namespace}/{function}".encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{namespace!r}/{function!r} is no text that UTF-8 can carry") from None
+    if len(name) > _MAX_NAME:
+        raise ConfigurationError(f"a function's name of {len(name)} bytes is longer than {_MAX_NAME}")
+    return name
+
+
+def _codec(name: str) -> content.Codec:
+    try:
+        return content.get(name)
+    except SlackerError as error:
+        raise ConfigurationError(str(error)) from None

@@ -1,0 +1,251 @@
+"""One connection of a client: what is written, what comes back, and whether the peer still lives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from slacker.client.answers import error_of, value_of
+from slacker.content import Codec
+from slacker.errors import ConnectionLost, ContentError, NotSent, ProtocolError
+from slacker.wire import (
+    ClientHello,
+    Decoder,
+    Error,
+    Frame,
+    InspectAck,
+    Malformed,
+    Ping,
+    Pong,
+    Response,
+    ServerHello,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from slacker.client.client import Client
+
+#: Seconds that a peer gets to answer a hello. Old peers (0.16) never do: they cannot parse it, and stall.
+HELLO_TIMEOUT = 1.5
+
+#: Seconds that a closing connection waits for the peer to take what was written.
+CLOSE_TIMEOUT = 1.0
+
+#: Bytes that may wait for a peer that does not read; a call beyond them is refused. Generous enough for some
+#: frames of the default limit, and small enough that a stalled peer does not cost a client its memory.
+MAX_UNSENT = 64 * 1024 * 1024
+
+
+@implementer(IPushProducer)
+class ClientConnection(Protocol):
+    """The client's end of a connection.
+
+    It greets first: with a hello, or with a ping where the peer is known not to understand one. Only a peer
+    that has answered is used for calls, so that a process that was stopped and merely accepts connections is
+    not taken for a server.
+
+    :ivar peer_software: what the peer's hello says it is; empty for a peer without one.
+    """
+
+    log = Logger()
+    transport: Any
+
+    def __init__(self, client: Client, *, say_hello: bool) -> None:
+        self._client = client
+        self._calls = client.pending.calls
+        self._say_hello = say_hello
+        self._decoder = Decoder(max_frame=client.max_frame)
+        self._out: list[bytes] = []
+        self._reading = False
+        self._ready = False
+        self._lost_because = ""
+        self._paused = False
+        self._unsent = 0
+        self._heard = True
+        self._pinged = False
+        self._timer: IDelayedCall | None = None
+        self.peer_software = ""
+        self.codec: Codec  # what content type "auto" means here; set before the first call
+
+    # What Twisted calls
+
+    def connectionMade(self) -> None:
+        self.transport.registerProducer(self, True)
+        self._client.connection_made(self)
+        if self._say_hello:
+            self.send(encode(ClientHello(self._client.software, self._client.name)))
+        else:
+            self.send(encode(Ping()))
+        self._set_timer(HELLO_TIMEOUT, self._greeting_timed_out)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._stop_timer()
+        self._client.connection_lost(self, self._lost_because or reason.getErrorMessage())
+
+    def dataReceived(self, data: bytes) -> None:
+        self._heard = True
+        try:
+            frames = self._decoder.feed(data)
+            broken = None
+        except ProtocolError as error:
+            frames = error.frames
+            broken = error
+        self._reading = True  # calls made while answers are delivered leave in one write
+        calls = self._calls
+        for frame in frames:
+            if frame.__class__ is Response:
+                call = calls.pop(frame.tid, None)
+                if call is None:
+                    continue  # it timed out or was cancelled
+                if frame.code == 0:
+                    try:
+                        value = value_of(frame)
+                    except ContentError as error:
+                        call.deferred.errback(Failure(error))
+                    else:
+                        call.deferred.callback(value)
+                else:
+                    call.deferred.errback(error_of(frame, self._client.address, call.function))
+            else:
+                self._other(frame)
+        self._reading = False
+        self._flush()
+        if broken is not None:
+            self.abort(f"the server sent something that is no slacker frame: {broken}")
+
+    # A peer that does not read
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._unsent = 0
+        self._heard = True  # it reads, so it lives
+
+    def stopProducing(self) -> None:
+        pass  # connectionLost follows
+
+    # What goes out
+
+    def send(self, data: bytes) -> None:
+        """Write one frame; frames written while answers are being delivered leave together."""
+        if self._paused:
+            self._unsent += len(data)
+        if self._reading:
+            self._out.append(data)
+        else:
+            self.transport.write(data)
+
+    def check_room(self, size: int) -> None:
+        """Refuse to take ``size`` more bytes for a peer that does not read.
+
+        :raises NotSent: if too much waits for it already.
+        """
+        if self._paused and self._unsent + size > MAX_UNSENT:
+            raise NotSent(
+                f"{self._client.address} does not read: {self._unsent} bytes wait for it already",
+                server=self._client.address,
+            )
+
+    def abort(self, reason: str) -> None:
+        """Give the connection up; what is pending on it fails with this reason."""
+        self._lost_because = reason
+        self.transport.abortConnection()
+
+    def close(self) -> None:
+        """Close after what has been written; at once if the peer does not take it soon."""
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        self._set_timer(CLOSE_TIMEOUT, self.transport.abortConnection)
+
+    def _flush(self) -> None:
+        out = self._out
+        if out:
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+
+    # What comes in beside results
+
+    def _other(self, frame: Frame) -> None:
+        if isinstance(frame, Error):
+            call = self._calls.pop(frame.tid, None)
+            if call is not None:
+                call.deferred.errback(error_of(frame, self._client.address, call.function))
+        elif isinstance(frame, InspectAck):
+            call = self._calls.pop(frame.tid, None)
+            if call is not None and call.read is not None:
+                _finish(call.deferred, call.read, frame.data)
+        elif isinstance(frame, Ping):
+            self.send(encode(Pong(frame.tid, frame.version)))
+        elif isinstance(frame, ServerHello):
+            self.peer_software = frame.software
+            self._greeted()
+        elif isinstance(frame, Pong):
+            if not self._say_hello:
+                self._greeted()
+        elif isinstance(frame, Malformed):
+            self.log.warn("{server} sent {reason}", server=self._client.address, reason=frame.reason)
+        # What else there is makes no sense from a server, and an answer to it would make none to the server.
+
+    # Whether the peer lives
+
+    def _greeted(self) -> None:
+        if self._ready:
+            return
+        self._ready = True
+        self._keep_alive()
+        self._client.connection_ready(self)
+
+    def _greeting_timed_out(self) -> None:
+        self._client.greeting_failed(self._say_hello)
+        self.abort(f"no answer to {'a hello' if self._say_hello else 'a ping'} within {HELLO_TIMEOUT} s")
+
+    def _keep_alive(self) -> None:
+        """Twice per keepalive period: a peer that said nothing in a half is asked, then given up."""
+        if self._heard:
+            self._pinged = False
+        elif not self._pinged:
+            self._pinged = True
+            self.send(encode(Ping()))
+        else:
+            self.abort(f"nothing came within {self._client.keepalive} s, nor an answer to a ping")
+            return
+        self._heard = False
+        self._set_timer(self._client.keepalive / 2, self._keep_alive)
+
+    def _set_timer(self, seconds: float, call: Callable[[], None]) -> None:
+        """The one timer of a connection: for the greeting, then for keepalive, then for closing."""
+        self._stop_timer()
+        self._timer = self._client.clock.callLater(seconds, call)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+
+def _finish(deferred: Deferred[Any], read: Any, data: bytes) -> None:
+    try:
+        value = read(data)
+    except ContentError as error:
+        deferred.errback(Failure(error))
+    else:
+        deferred.callback(value)
+
+
+def lost(reason: str, server: str, function: str) -> Failure:
+    """What a call that was sent gets when its connection breaks."""
+    return Failure(
+        ConnectionLost(
+            f"the connection to {server} broke before {function} was answered: {reason}",
+            server=server,
+            function=function,
+        )
+    )

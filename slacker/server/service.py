@@ -1,0 +1,212 @@
+"""A server: what it exposes, where it listens, whom it serves, and how it stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import cast
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IListeningPort,
+    IReactorFromThreads,
+    IReactorTime,
+)
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from slacker._version import VERSION
+from slacker.errors import ConfigurationError
+from slacker.server.connection import ServerConnection
+from slacker.server.functions import Exposable, Functions
+from slacker.server.workers import WorkerPool, Workers
+from slacker.wire import DEFAULT_MAX_FRAME
+
+
+class SlackerServer(Service):
+    """Exposes functions to slacker clients.
+
+    ::
+
+        server = SlackerServer([myapp.api, {"myapp.tools": {"echo": echo}}])
+        await server.listen("tcp:2104")
+
+    A plain function may block, and runs in a pool of worker threads. An ``async def`` function and one marked
+    :func:`~slacker.server.nonblocking` run on the reactor.
+
+    :param exposed: modules, and maps of namespaces to functions or modules.
+    :param threads: worker threads; upstream's default.
+    :param queue_size: calls that wait for a thread; one more is answered "thread pool full". Upstream's
+        default.
+    :param max_frame: the largest frame accepted, in bytes; the connection that sends a larger one is closed.
+    :param max_in_flight: calls of one connection that run or wait at the same time; one more is answered
+        "thread pool full". A Clojure client keeps up to 5,000.
+    :param drain_timeout: seconds that :meth:`stop` waits for running calls.
+    :raises ConfigurationError: if something cannot be exposed under the name it has.
+    """
+
+    log = Logger()
+    #: What a hello says of this server.
+    software = f"txslacker/{VERSION}"
+
+    def __init__(
+        self,
+        exposed: Iterable[Exposable],
+        *,
+        threads: int = 10,
+        queue_size: int = 3000,
+        max_frame: int = DEFAULT_MAX_FRAME,
+        max_in_flight: int = 5000,
+        drain_timeout: float = 30.0,
+        reactor: object | None = None,
+    ) -> None:
+        if reactor is None:
+            from twisted.internet import reactor
+        self._reactor = reactor
+        self.functions = Functions(exposed)
+        self.workers: Workers = WorkerPool(
+            cast(IReactorFromThreads, reactor), threads, queue_size, after_batch=self.flush
+        )
+        self.max_frame = max_frame
+        self.max_in_flight = max_in_flight
+        self.drain_timeout = drain_timeout
+        self.draining = False
+        self.started_on = datetime.now(timezone.utc)
+        self.connections: set[ServerConnection] = set()
+        self.to_flush: set[ServerConnection] = set()
+        self._running = 0
+        self._idle: list[Deferred[None]] = []
+        self._closed: list[Deferred[None]] = []
+        self.factory = _ServerFactory(self)
+        self._ports: list[IListeningPort] = []
+
+    def listen(self, endpoint: str) -> Deferred[IListeningPort]:
+        """Listen on a Twisted endpoint string, like ``tcp:2104`` or ``tcp:0:interface=127.0.0.1``.
+
+        :raises ConfigurationError: if the string is no endpoint. A port that cannot be had fails the Deferred
+            with Twisted's :class:`~twisted.internet.error.CannotListenError`.
+        """
+        try:
+            listening: Deferred[IListeningPort] = serverFromString(self._reactor, endpoint).listen(
+                self.factory
+            )
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise ConfigurationError(
+                f"endpoint {endpoint!r} should be like tcp:2104 or tcp:2104:interface=127.0.0.1 ({error})"
+            ) from None
+        return listening.addCallback(self._listening)
+
+    def stop(self) -> Deferred[None]:
+        """Stop gracefully: take no new connection and no new call, finish those running, close.
+
+        The Deferred fires when all is closed, after ``drain_timeout`` seconds at the latest.
+        """
+        self.draining = True
+        ports, self._ports = self._ports, []
+        closing: list[Deferred[object]] = [Deferred.fromCoroutine(_stop_listening(port)) for port in ports]
+        return (
+            DeferredList(closing).addCallback(lambda _: self._drained()).addCallback(lambda _: self._close())
+        )
+
+    def stopService(self) -> Deferred[None]:
+        """Twisted's name for :meth:`stop`."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's Service has no annotations
+        return self.stop()
+
+    # What connections report
+
+    def connected(self, connection: ServerConnection) -> None:
+        """A peer has connected."""
+        self.connections.add(connection)
+
+    def disconnected(self, connection: ServerConnection) -> None:
+        """A peer has gone; calls of its that run are finished, and their answers dropped."""
+        self.connections.discard(connection)
+        if not self.connections:
+            _fire(self._closed)
+
+    def call_began(self) -> None:
+        """One more call runs or waits."""
+        self._running += 1
+
+    def call_ended(self) -> None:
+        """One less does."""
+        self._running -= 1
+        if not self._running and self._idle:
+            _fire(self._idle)
+
+    @property
+    def calls_running(self) -> int:
+        """Calls that run or wait, of all connections; those that end in the turn they come in never count."""
+        return self._running
+
+    def _listening(self, port: IListeningPort) -> IListeningPort:
+        self._ports.append(port)
+        return port
+
+    def flush(self) -> None:
+        """Write what worker threads have answered."""
+        for connection in self.to_flush:
+            connection.flush()
+        self.to_flush.clear()
+
+    def _drained(self) -> Deferred[None]:
+        if not self._running:
+            return succeed(None)
+        drained: Deferred[None] = Deferred()
+        self._idle.append(drained)
+        timer = cast(IReactorTime, self._reactor).callLater(self.drain_timeout, self._give_up)
+        return drained.addBoth(_cancel, timer)
+
+    def _give_up(self) -> None:
+        self.log.warn("stopping with {count} calls still running", count=self._running)
+        _fire(self._idle)
+
+    def _close(self) -> Deferred[None]:
+        self.flush()
+        self.workers.stop()
+        if not self.connections:
+            return succeed(None)
+        closed: Deferred[None] = Deferred()
+        self._closed.append(closed)
+        for connection in self.connections:
+            connection.close()
+        # A peer that takes no more bytes would keep a graceful close waiting for ever.
+        timer = cast(IReactorTime, self._reactor).callLater(1.0, self._abort)
+        return closed.addBoth(_cancel, timer)
+
+    def _abort(self) -> None:
+        for connection in list(self.connections):
+            connection.transport.abortConnection()
+
+
+async def _stop_listening(port: IListeningPort) -> None:
+    stopped = port.stopListening()
+    if stopped is not None:
+        await stopped
+
+
+def _fire(waiting: list[Deferred[None]]) -> None:
+    firing = waiting[:]
+    waiting.clear()
+    for deferred in firing:
+        deferred.callback(None)
+
+
+def _cancel(result: None, timer: IDelayedCall) -> None:
+    if timer.active():
+        timer.cancel()
+
+
+class _ServerFactory(Factory):
+    noisy = False
+
+    def __init__(self, server: SlackerServer) -> None:
+        self._server = server
+
+    def buildProtocol(self, addr: IAddress | None) -> ServerConnection:
+        return ServerConnection(self._server, addr)
