@@ -150,7 +150,7 @@ def dumps(value: object) -> bytes:
         raise refused("json", value, TooDeep()) from None
 
 
-_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|([\[\]{}])', re.DOTALL)
+_BRACKETS = re.compile(r'"[^"]*"|([\[\]{}])')
 _STEPS = {"": 0, "[": 1, "{": 1, "]": -1, "}": -1}
 
 
@@ -170,7 +170,8 @@ def loads(data: bytes) -> Any:
         text = str(data, "utf-8")
         # Only a text with that many brackets can be nested too deeply.
         if text.count("[") + text.count("{") > MAX_DEPTH:
-            depth = max(accumulate(map(_STEPS.__getitem__, _BRACKETS.findall(text))))
+            unescaped = text.replace("\\\\", "").replace('\\"', "")
+            depth = max(accumulate(map(_STEPS.__getitem__, _BRACKETS.findall(unescaped))))
             if depth > MAX_DEPTH:
                 raise ContentError(f"it is nested more than {MAX_DEPTH} levels deep")
         return _decode(text)

@@ -115,4 +115,7 @@ def _shown(key: object) -> str:
     """A key as one would write it, short."""
     if isinstance(key, str) and len(key) <= 40 and key.isprintable():
         return encode_basestring(key)
-    return reprlib.repr(key)
+    try:
+        return reprlib.repr(key)
+    except ValueError:  # an int with more digits than Python writes
+        return f"a {type(key).__name__}"

@@ -10,14 +10,24 @@ import re
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from functools import lru_cache
 
 from slacker.content.values import Char, Keyword, Symbol
 
 #: Java's Character.isWhitespace, and the comma: for the inside of a character class.
 SPACE = r" ,\t\n\v\f\r\x1c-\x1f\u1680\u2000-\u2006\u2008-\u200a\u2028\u2029\u205f\u3000"
 
+# Two pairs of characters are put away before a text is cut, so that every quote left in it begins or ends a
+# string, and every backslash left begins an escape or a character. What stands for them cannot be in a text
+# that was UTF-8. (A pattern that skips escapes itself makes Python's re keep 190 bytes for each of them.)
+_BACKSLASHES = "\ud800"
+_BACKSLASH_QUOTE = "\ud801"
+
+#: What begins a character literal: for the inside of a character class.
+CHARACTER = r"\\" + _BACKSLASHES + _BACKSLASH_QUOTE
+
 #: What ends a name, a number or a character: for the inside of a character class.
-ENDS = SPACE + r'";()\[\]{}\\^'
+ENDS = SPACE + r'";()\[\]{}^' + CHARACTER
 
 _CONSTITUENTS = re.compile(rf"[^{ENDS}@`~]+")
 _NAME = re.compile(r":?([^0-9/].*/)?(/|[^0-9/][^/]*)", re.DOTALL)
@@ -31,8 +41,11 @@ _INSTANT = re.compile(
     r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:T([0-9]{2})(?::([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?)?)?)?)?"
     r"(?:Z|([+-])([0-9]{2}):([0-9]{2}))?"
 )
-_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|([0-7]{1,3})|([\s\S]?))")
-_ESCAPED = {"t": "\t", "r": "\r", "n": "\n", "b": "\b", "f": "\f", '"': '"', "\\": "\\"}
+_ESCAPE = re.compile(
+    r"\\u([dD][89abAB][0-9A-Fa-f]{2})\\u([dD][c-fC-F][0-9A-Fa-f]{2})"  # two that are one character
+    r"|\\u([0-9A-Fa-f]{4})|\\([0-7]{1,3})|\\[\s\S]?"
+)
+_ESCAPES = (("\\n", "\n"), ("\\t", "\t"), ("\\r", "\r"), ("\\f", "\f"), ("\\b", "\b"))
 
 #: The characters that have a name, with it.
 CHARACTER_NAMES = {
@@ -112,12 +125,23 @@ def symbol(token: str) -> Symbol:
     return value
 
 
+def put_away(text: str) -> str:
+    """``text`` with one character for every two backslashes, and one for every backslash and quote."""
+    return text.replace("\\\\", _BACKSLASHES).replace('\\"', _BACKSLASH_QUOTE)
+
+
+def put_back(text: str) -> str:
+    """The text that was put away as ``text``."""
+    return text.replace(_BACKSLASH_QUOTE, '\\"').replace(_BACKSLASHES, "\\\\")
+
+
 def shown(token: str) -> str:
     """``token`` for a message: never long."""
-    return repr(token if len(token) <= 40 else token[:37] + "...")
+    return repr(put_back(token if len(token) <= 40 else token[:37] + "..."))
 
 
 def looks_numeric(token: str) -> bool:
+    """Whether ``token`` is a number or nothing."""
     return _LOOKS_NUMERIC.match(token) is not None
 
 
@@ -162,9 +186,10 @@ def _int(digits: str, radix: int) -> int:
         raise ValueError(f"{shown(digits)} is no integer of radix {radix} that could be read") from None
 
 
+@lru_cache(maxsize=1024)
 def character(token: str) -> Char:
     r"""The character of ``token``, which begins with a backslash."""
-    text = token[1:]
+    text = put_back(token)[1:]
     if len(text) == 1:
         code = ord(text)
     elif text in _NAMED_CHARACTERS:
@@ -181,29 +206,31 @@ def character(token: str) -> Char:
 
 
 def string(body: str) -> str:
-    """The string whose quoted form has ``body`` between its quotes, with at least one backslash in it."""
-    text = _ESCAPE.sub(_unescape, body)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        try:  # two \u escapes that are one character beyond 16 bits
-            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
-        except UnicodeDecodeError:
-            raise ValueError("a string has half a surrogate pair, which is no Unicode text") from None
-    return text
+    """The string whose quoted form has ``body``, put away, between its quotes."""
+    text = body
+    if "\\" in text:
+        for escape, escaped in _ESCAPES:
+            text = text.replace(escape, escaped)
+        if "\\" in text:
+            text = _ESCAPE.sub(_unescape, text)
+    return text.replace(_BACKSLASH_QUOTE, '"').replace(_BACKSLASHES, "\\")
 
 
 def _unescape(match: re.Match[str]) -> str:
-    unicode, octal, single = match.groups()
+    high, low, unicode, octal = match.groups()
+    if high:
+        return chr(0x10000 + (int(high, 16) - 0xD800 << 10) + int(low, 16) - 0xDC00)
     if unicode:
-        return chr(int(unicode, 16))
+        code = int(unicode, 16)
+        if 0xD800 <= code <= 0xDFFF:
+            raise ValueError(f"{match[0]} in a string is half a surrogate pair, which is no Unicode text")
+        return chr(code)
     if octal:
-        if int(octal, 8) > 0o377:
-            raise ValueError(f"\\{octal} in a string is beyond \\377")
-        return chr(int(octal, 8))
-    if single not in _ESCAPED:
-        raise ValueError(f"{shown(match[0])} in a string is no escape")
-    return _ESCAPED[single]
+        code = int(octal, 8)
+        if code > 0o377:
+            raise ValueError(f"{match[0]} in a string is beyond \\377")
+        return chr(code)
+    raise ValueError(f"{match[0]} in a string is no escape")
 
 
 def instant(value: object) -> datetime:

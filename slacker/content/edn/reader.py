@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from operator import length_hint
 from typing import Any
 from uuid import UUID
 
 from slacker.content.codec import MAX_DEPTH
 from slacker.content.edn.literals import (
+    CHARACTER,
     CONSTANTS,
     ENDS,
     KEYWORDS,
@@ -27,6 +29,8 @@ from slacker.content.edn.literals import (
     keyword,
     looks_numeric,
     number,
+    put_away,
+    put_back,
     shown,
     string,
     symbol,
@@ -39,14 +43,14 @@ _TOKEN = re.compile(
     rf"[{SPACE}]*("
     rf"[^{ENDS}#][^{ENDS}]*"  # a name or number
     r"|[\[\](){}^]"
-    r'|"[^"\\]*(?:\\[\s\S][^"\\]*)*"?'  # a string; without its end only as the last token
+    r'|"[^"]*"?'  # a string; without its end only as the last token
     rf"|#(?:[{{_^]|[^{ENDS}]*)"
-    rf"|\\(?:[\s\S][^{ENDS}]*)?"  # a character
+    rf"|\\(?:[\s\S][^{ENDS}]*)?"
+    rf"|[{CHARACTER}][^{ENDS}]*"
     r"|;[^\r\n]*"
     r")"
 )
 _tokens = _TOKEN.findall
-_STRING = re.compile(r'"[^"\\]*(?:\\[\s\S][^"\\]*)*"')
 
 _SPACES = "".join([chr(code) for code in range(0x3001) if re.match(f"[{SPACE}]", chr(code))])
 _NONZERO = frozenset("123456789")
@@ -96,30 +100,35 @@ def loads(data: bytes) -> Any:
         text = str(data, "utf-8")
     except UnicodeDecodeError as error:
         raise ContentError(f"not an EDN payload: the byte at offset {error.start} is not UTF-8") from None
-    # Else the pattern would be tried at every one of the spaces at the end, for nothing. A backslash
-    # before them would begin a character.
+    escaped = "\\" in text
+    if escaped:
+        text = put_away(text)
+    # Else the pattern would be tried at every one of the spaces at the end, for nothing.
     stripped = text.rstrip(_SPACES)
-    tokens = _tokens(text if stripped.endswith("\\") else stripped)
+    if stripped.endswith("\\"):  # the space that it makes a character of
+        stripped = text[: len(stripped) + 1]
+    tokens = _tokens(stripped)
     remaining = iter(tokens)
     try:
-        return _read(remaining, len(tokens))
+        return _read(remaining, len(tokens), escaped)
     except ValueError as error:
         index = getattr(error, "index", None)
         if index is None:
             index = len(tokens) - length_hint(remaining) - 1
-        offset = _offset(text, index)
+        offset = _offset(stripped, index)
         raise ContentError(f"not an EDN payload: at byte {offset}: {error}") from None
 
 
 def _offset(text: str, index: int) -> int:
     """The offset in bytes of the token of that index; the length of all where there is no such token."""
-    for count, match in enumerate(_TOKEN.finditer(text)):
-        if count == index:
-            return len(text[: match.start(1)].encode())
-    return len(text.encode())
+    for match in islice(_TOKEN.finditer(text), index, None):
+        text = text[: match.start(1)]
+        break
+    return len(put_back(text).encode())
 
 
-def _read(tokens: Iterator[str], total: int) -> Any:
+def _read(tokens: Iterator[str], total: int, escaped: bool) -> Any:
+    """The value of these ``total`` tokens; ``escaped`` if there may be escapes in strings."""
     items: list[Any] = []
     append: Callable[[Any], None] = items.append
     prefixed: _Prefixed | None = None
@@ -129,15 +138,12 @@ def _read(tokens: Iterator[str], total: int) -> Any:
     stack: list[tuple[list[Any], Callable[[Any], None], _Prefixed | None, str, int]] = []
     for token in tokens:
         first = token[0]
-        if first in _NONZERO and token.isdigit() and token.isascii():
+        if first in _NONZERO and len(token) < 20 and token.isdigit() and token.isascii():
             append(int(token))
         elif first == '"':
-            if "\\" in token:
-                append(_escaped(token))
-            elif len(token) > 1 and token[-1] == '"':
-                append(token[1:-1])
-            else:
+            if token[-1] != '"' or len(token) == 1:
                 raise _Unexpected("a string is not closed")
+            append(string(token[1:-1]) if escaped else token[1:-1])
         elif first == ":":
             value: Any = KEYWORDS.get(token)
             append(keyword(token) if value is None else value)
@@ -181,7 +187,7 @@ def _read(tokens: Iterator[str], total: int) -> Any:
                 raise _Unexpected(f"the value is nested more than {MAX_DEPTH} levels deep")
         elif first == ";":
             continue
-        elif first == "\\":
+        elif first in CHARACTER:
             append(character(token))
         elif token in CONSTANTS:
             append(CONSTANTS[token])
@@ -199,12 +205,6 @@ def _read(tokens: Iterator[str], total: int) -> Any:
             raise _Unexpected("one value was expected, and here are more")
         raise _Unexpected("a value was expected, and the text ends", total)
     return items[0]
-
-
-def _escaped(token: str) -> str:
-    if _STRING.fullmatch(token) is None:
-        raise _Unexpected("a string is not closed")
-    return string(token[1:-1])
 
 
 def _map(items: list[Any]) -> dict[Any, Any]:

@@ -20,6 +20,7 @@ from slacker.content.edn.literals import (
     is_symbol,
     is_tag,
     keyword,
+    shown,
     symbol,
 )
 from slacker.content.refusal import Refusal, TooDeep, refused, refused_text, unknown_type
@@ -46,7 +47,9 @@ def _keyword(value: Keyword) -> str:
     token = f":{value.text}"
     if token not in KEYWORDS:
         if not is_keyword(value.text):
-            raise Refusal(value, f"is {value!r}, and EDN would not read {token!r} back as that keyword")
+            raise Refusal(
+                value, f"is {shown(token)}, which EDN would not read back as a keyword of that name"
+            )
         keyword(token)  # known from now on
     return token
 
@@ -55,7 +58,7 @@ def _symbol(value: Symbol) -> str:
     token = value.text
     if token not in SYMBOLS:
         if not is_symbol(token):
-            raise Refusal(value, f"is {value!r}, and EDN would not read {token!r} back as that symbol")
+            raise Refusal(value, f"is {shown(token)}, which EDN would not read back as a symbol of that name")
         symbol(token)
     return token
 
@@ -159,7 +162,7 @@ def _write(value: Any, append: Callable[[str], None], out: list[str], depth: int
             append("}")
     elif kind is Tagged:
         if not is_tag(value.tag):
-            raise Refusal(value, f"is {value!r}, whose tag no EDN reader would take for one")
+            raise Refusal(value, f"has the tag {shown(value.tag)}, which EDN would not read back as a tag")
         append(f"#{value.tag} ")
         _write(value.value, append, out, depth + 1)
     else:
