@@ -25,7 +25,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater, react
 from twisted.python.failure import Failure
 
-from slacker import ClusterClient, ConnectionLost, RemoteError
+from slacker import ClusterClient, ClusterError, ConnectionLost, RemoteError
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "slacker.example.api"
@@ -215,8 +215,11 @@ class Load:
             began = time.monotonic()
             try:
                 self.by_server.update((await self._timestamp()).keys())
-            except ConnectionLost as error:
+            except ClusterError as error:
                 # Those in flight are lost in the moment in which the connection is; none that began later.
+                if not all(isinstance(outcome.error, ConnectionLost) for outcome in error.outcomes):
+                    self.failed.append(repr(error))
+                    continue
                 self._lost_at = min(self._lost_at, time.monotonic())
                 if began <= self._lost_at:
                     self.lost += 1

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.python.usage import UsageError
 
 from slacker.cluster import ClusterServer
@@ -167,7 +168,7 @@ class Member(StartedService):
         assert isinstance(self._member, ClusterServer), "postOptions has seen to it"
         try:
             await self._member.when_published().addTimeout(seconds, reactor)
-        except TimeoutError:
+        except DeferredTimeout:
             raise ZookeeperError(
                 f"not published within --zk-wait {seconds:g} seconds; is ZooKeeper at "
                 f"{self._options['zk']} running?"

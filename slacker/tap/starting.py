@@ -55,7 +55,8 @@ class StartedService(Service):
         self._begun = Deferred.fromCoroutine(self.begin())
         self._begun.addErrback(self._failed)
         if self._reason:  # the reactor does not run yet: ending is simple
-            sys.exit(self._reason)
+            _tell(self._reason)
+            sys.exit(1)
 
     def stopService(self) -> Deferred[None]:
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's has no types
@@ -96,8 +97,12 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def _tell(reason: str) -> None:
+    # sys.stderr belongs to twistd's log by now.
+    print(reason, file=sys.__stderr__, flush=True)
+
+
 def _exit_with_one(reason: str) -> None:
-    print(reason, file=sys.stderr)
+    _tell(reason)
     sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(1)
