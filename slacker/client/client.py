@@ -238,11 +238,11 @@ class Client:
 
     def connection_lost(self, connection: ClientConnection, reason: str) -> None:
         """A connection has broken; ClientService makes the next one."""
+        self._open = None
         if connection is self._connection:
             self._drop_connection(reason)
         else:
             self._failed(reason)
-        self._open = None
 
     def greeting_failed(self, said_hello: bool) -> None:
         """A peer has not answered: the next connection goes without a hello, or with one again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from attrs import Factory, define
 from twisted.internet.defer import Deferred, DeferredList
@@ -137,6 +138,7 @@ class Routes:
         self._retire(address)
 
 
-def _cancel(result: None, timer: IDelayedCall) -> None:
+def _cancel(result: Any, timer: IDelayedCall) -> Any:
     if timer.active():
         timer.cancel()
+    return result

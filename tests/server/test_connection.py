@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +195,10 @@ class ServerConnectionTests(SynchronousTestCase):
     def test_a_deferred_from_a_worker_is_an_exception_that_says_what_to_do(self) -> None:
         async def coroutine() -> None: ...
 
-        peer = self.serve({"m": {"d": Deferred, "c": partial(coroutine)}})
+        def wrapped() -> Any:
+            return coroutine()
+
+        peer = self.serve({"m": {"d": Deferred, "c": wrapped}})
         for name in "dc":
             [answer] = peer.ask(Request(1, CLJ, f"m/{name}", b""))
             assert isinstance(answer, Response)
