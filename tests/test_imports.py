@@ -180,6 +180,7 @@ class PublicNamesTests(SynchronousTestCase):
                 "SlackerServer",
                 "Unavailable",
                 "ZookeeperError",
+                "__version__",
             ],
         )
         self.assertEqual([name for name in slacker.__all__ if not hasattr(slacker, name)], [])
