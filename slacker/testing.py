@@ -26,6 +26,7 @@ from twisted.internet.interfaces import (
     IProtocol,
     IProtocolFactory,
     IPushProducer,
+    IReactorFromThreads,
     IStreamClientEndpoint,
     ITransport,
 )
@@ -45,12 +46,17 @@ _BUFFER = 2**16
 _MOST_STEPS = 10_000  # of one flush; two ends that answer each other for ever would not end
 
 
+@implementer(IReactorFromThreads)
 class MemoryReactor(Clock):
     """A clock that moves when told, and that worker threads may call."""
 
     def callFromThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> None:
         """Run it at the next :meth:`~twisted.internet.task.Clock.advance`."""
         self.callLater(0, callable, *args, **kwargs)
+
+    def callInThread(self, callable: Callable[..., Any], *args: object, **kwargs: object) -> None:
+        """Run it now: nothing here has threads of its own."""
+        callable(*args, **kwargs)
 
 
 class SameThreadWorkers:

@@ -99,7 +99,7 @@ class ClientTestCase(SynchronousTestCase):
             self.played.append(PlayedServer())
             return self.played[-1]
 
-        factory = Factory.forProtocol(build)  # type: ignore[arg-type]  # all it wants is something to call
+        factory = Factory.forProtocol(build)
         factory.noisy = False
         self.network.listen(ADDRESS, factory)
 

@@ -82,7 +82,7 @@ class ClusterClientTests(SynchronousTestCase):
             self.waiting.append(Deferred())
             return self.waiting[-1]
 
-        functions = {"where": where, "fails-on": fails_on, "wait": wait}
+        functions: dict[str, Callable[..., Any]] = {"where": where, "fails-on": fails_on, "wait": wait}
         self.servers[address] = self.network.serve(address, [nonblocking({"n": functions, "m": functions})])
 
     def cluster(self, **options: Any) -> ClusterClient:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -85,9 +86,14 @@ class SocketTests(TestCase):
 
     async def serve(self, **options: Any) -> tuple[SlackerServer, str]:
         server = SlackerServer([{"n": {"echo": lambda x: x, "add": lambda a, b: a + b}}], **options)
-        port = await server.listen("tcp:0:interface=127.0.0.1")
         self.addCleanup(server.stop)
-        return server, f"127.0.0.1:{port.getHost().port}"
+        return server, await self.listen(server)
+
+    async def listen(self, server: SlackerServer) -> str:
+        port = await server.listen("tcp:0:interface=127.0.0.1")
+        at = port.getHost()
+        assert isinstance(at, IPv4Address)
+        return f"127.0.0.1:{at.port}"
 
     async def test_many_calls_of_functions_in_workers_are_answered(self) -> None:
         _, address = await self.serve(threads=3)
@@ -138,8 +144,7 @@ class SocketTests(TestCase):
 
     async def test_listening_again_is_possible_on_several_endpoints(self) -> None:
         server, first = await self.serve()
-        port: IListeningPort = await server.listen("tcp:0:interface=127.0.0.1")
-        for address in (first, f"127.0.0.1:{port.getHost().port}"):
+        for address in (first, await self.listen(server)):
             client = Client(address)
             self.addCleanup(client.close)
             self.assertEqual(await client.call("n", "echo", [1]), 1)
