@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from kazoo.exceptions import ConnectionClosedError, ConnectionLoss
 from twisted.internet.defer import Deferred
 
 from slacker.zookeeper.errors import (
@@ -191,11 +192,13 @@ class Requests:
             request.deferred.callback(request.convert(result.value))
         else:
             self._fail(request, self._translate(request, result.exception))
+            if isinstance(result.exception, ConnectionLoss):
+                return  # the state change follows, and what waits has not left
         self._pump()
 
     @staticmethod
     def _translate(request: Request, error: BaseException) -> ZookeeperError:
-        if type(error).__name__ == "ConnectionClosedError":
+        if isinstance(error, ConnectionClosedError):  # kazoo could not wake its thread
             return ConnectionLossException(
                 f"{request.what}: the connection broke; it may or may not be carried out"
             )

@@ -262,19 +262,19 @@ class ZookeeperSession:
         self._restart = self._reactor.callLater(_RESTART_DELAY, self._start)
 
     def _tell(self, state: State) -> None:
-        if self.state is not state:
-            return  # one of those just told closed the client
-        event = ClientEvent(EventType.SESSION, state, "")
-        for listener in [*self._listeners]:
+        listeners = [*self._listeners]
+        if self._session_callback is not None:
+            listeners.append(partial(self._tell_session_callback, self._session_callback))
+        for listener in listeners:
+            if self.state is not state:
+                return  # one of those just told has closed the client
             try:
                 listener(state)
             except Exception:
                 _log.failure("a listener to the ZooKeeper session raised")
-        if self._session_callback is not None:
-            try:
-                self._session_callback(self, event)
-            except Exception:
-                _log.failure("the ZooKeeper session call-back raised")
+
+    def _tell_session_callback(self, callback: Callable[[Any, ClientEvent], object], state: State) -> None:
+        callback(self, ClientEvent(EventType.SESSION, state, ""))
 
     def add_listener(self, listener: Callable[[State], None]) -> None:
         """Call ``listener(state)`` on the reactor after each change of :attr:`state`, in order.
