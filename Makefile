@@ -55,5 +55,5 @@ clean:  ## remove what the other targets made
 		exit 1; }
 	@echo "Preparing .venv/$* …"
 	@test -e $@ || $(PYTHON) -m venv --clear .venv/$*
-	@.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-input --editable '.[$*]'
+	@.venv/$*/bin/python -m pip install -qq --disable-pip-version-check --no-input --editable '.[$*]'
 	@touch $@

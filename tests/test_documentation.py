@@ -31,7 +31,8 @@ from tests.integration.processes import ROOT, Child, free_port, until
 
 PAGES = [ROOT / "README.rst", ROOT / "examples" / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 READ_ONLY = {"text", "clojure", "rst"}
-_PORT = re.compile(r"(?<!\d)(210[4-9]|2181)(?!\d)")
+PORTS = ["2104", "2105", "2106", "2107", "2108", "2109", "2181"]
+_PORT = re.compile(rf"(?<!\d)({'|'.join(PORTS)})(?!\d)")
 
 
 class _Sphinx(Directive):
@@ -82,12 +83,13 @@ class Story:
     def __init__(self, test: TestCase, folder: Path) -> None:
         self._test = test
         self._folder = folder
-        self._ports: dict[str, str] = {}
+        # In the same order, because what a page sorts by address stays sorted.
+        self._ports = dict(zip(PORTS, sorted(str(free_port()) for _ in PORTS), strict=True))
         self._programs = 0
 
     def translated(self, text: str) -> str:
         """The text with this run's ports."""
-        return _PORT.sub(lambda found: self._ports.setdefault(found[0], str(free_port())), text)
+        return _PORT.sub(lambda found: self._ports[found[0]], text)
 
     async def run(self, language: str, text: str) -> None:
         text = self.translated(text)
