@@ -16,7 +16,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
@@ -162,9 +162,9 @@ def main(contenders: dict[str, Callable[[], Contender]]) -> None:
         orders = _Orders(obey, stop)
         StandardIO(orders)
         if options.port is None:
-            ready = contender.serve()
+            ready = maybeDeferred(contender.serve)
         else:
-            ready = contender.connect(options.port).addCallback(connected)
+            ready = maybeDeferred(contender.connect, options.port).addCallback(connected)
         ready.addCallbacks(orders.answer, orders.fail)
 
     reactor.callWhenRunning(start)
