@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, cast
 
-from attrs import define
-from twisted.application.internet import ClientService
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 
 from slacker import content
-from slacker._version import VERSION
 from slacker.address import parse_address
 from slacker.client.connection import ClientConnection, lost
+from slacker.client.link import Link
 from slacker.client.pending import PendingCall, PendingCalls
 from slacker.client.remote import Namespace, RemoteFunction
 from slacker.errors import (
@@ -32,15 +25,9 @@ from slacker.errors import (
 )
 from slacker.wire import DEFAULT_MAX_FRAME, InspectCommand, InspectRequest, Interrupt, encode, encode_request
 
-_log = Logger()
-
 _OURS = "txslacker/"
+_CLOSED = "the client was closed"
 _MAX_NAME = 65_535  # bytes; a name's length is written in 16 bits
-
-# A server that has just died is asked again soon, one that stays away every few seconds; half of each pause
-# is random, so that the clients of a restarted server do not come all at once.
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
 
 
 class Client:
@@ -72,9 +59,6 @@ class Client:
     :raises ConfigurationError: if one of these is wrong.
     """
 
-    #: What a hello says of this client.
-    software = f"txslacker/{VERSION}"
-
     def __init__(
         self,
         address: str,
@@ -92,6 +76,7 @@ class Client:
     ) -> None:
         if reactor is None:
             from twisted.internet import reactor
+        clock = cast(IReactorTime, reactor)
         host, port = parse_address(address)
         for what, value in [
             ("timeout", timeout),
@@ -101,28 +86,20 @@ class Client:
             if value <= 0:
                 raise ConfigurationError(f"{what} should be more than 0 seconds, not {value}")
         self.address = address
-        self.name = name
         self.timeout = timeout
-        self.keepalive = keepalive
         self.backlog = backlog
-        self.max_frame = max_frame
-        self.clock = cast(IReactorTime, reactor)
-        self.pending = PendingCalls(self.clock, self._expired)
+        self.pending = PendingCalls(clock, self._expired)
         self._codec = None if content_type == "auto" else _codec(content_type)
         self._on_change = on_change
-        self._open: ClientConnection | None = None
-        self._connection: ClientConnection | None = None  # the open one, as soon as it may be used for calls
-        self._broken: str | None = None  # why the last attempt to connect failed
-        self._failures = 0
-        self._hello = True
-        self._closed = False
-        self._service = ClientService(
-            _Observed(
-                endpoint or HostnameEndpoint(reactor, host, port, timeout=connect_timeout), self._failed
-            ),
-            Factory.forProtocol(self._new_connection),
-            retryPolicy=self._pause,
-            clock=self.clock,
+        self._link = Link(
+            self,
+            self.pending.calls,
+            address,
+            endpoint or HostnameEndpoint(reactor, host, port, timeout=connect_timeout),
+            clock,
+            name=name,
+            keepalive=keepalive,
+            max_frame=max_frame,
         )
 
     # Calling
@@ -146,7 +123,7 @@ class Client:
         pending = self.pending
         if len(pending.calls) >= self.backlog:
             return fail(self._overflow())
-        connection = self._connection
+        connection = self._link.connection
         deferred: Deferred[Any] = Deferred(self._cancelled)
         try:
             name = wire_name(namespace, function)
@@ -193,7 +170,7 @@ class Client:
     @property
     def connected(self) -> bool:
         """Whether a call made now would leave now."""
-        return self._connection is not None
+        return self._link.connection is not None
 
     @property
     def in_flight(self) -> int:
@@ -202,51 +179,35 @@ class Client:
 
     def connect(self) -> None:
         """Connect, if that has not begun."""
-        if not self._service.running and not self._closed:
-            self._service.startService()
+        self._link.start()
 
     def close(self) -> Deferred[None]:
         """Close the connection, and fail what is pending. Fires when that is done."""
-        if self._closed:
-            return succeed(None)
-        self._closed = True
-        self._broken = "the client is closed"
-        self._drop_connection("the client was closed")
-        self._fail_unsent("the client was closed")
+        closed = self._link.close(_CLOSED)
+        self._fail_all(_CLOSED)
         self.pending.stop()
-        if self._open is not None:
-            self._open.close()
-        return self._service.stopService() if self._service.running else succeed(None)
+        return closed
 
-    # What connections report
+    # What the link reports
 
-    def connection_made(self, connection: ClientConnection) -> None:
-        """A connection has been made, and is being greeted."""
-        self._open = connection
-
-    def connection_ready(self, connection: ClientConnection) -> None:
-        """A connection may be used for calls now."""
+    def link_ready(self, connection: ClientConnection) -> None:
+        """Send what has waited for a connection."""
         connection.codec = content.get("msgpack" if connection.peer_software.startswith(_OURS) else "clj")
-        self._connection = connection
-        self._failures = 0
-        self._broken = None
         for tid, call in list(self.pending.calls.items()):
             if call.unsent is not None and tid in self.pending.calls:
                 send, call.unsent = call.unsent, None
                 send(tid, call)
         self._changed()
 
-    def connection_lost(self, connection: ClientConnection, reason: str) -> None:
-        """A connection has broken; ClientService makes the next one."""
-        self._open = None
-        if connection is self._connection:
-            self._drop_connection(reason)
-        else:
-            self._failed(reason)
+    def link_lost(self, reason: str) -> None:
+        """What was sent may have run; what waits, waits for the next connection."""
+        self._changed()
+        for call in self.pending.take_sent():
+            call.deferred.errback(lost(reason, self.address, call.function))
 
-    def greeting_failed(self, said_hello: bool) -> None:
-        """A peer has not answered: the next connection goes without a hello, or with one again."""
-        self._hello = not said_hello
+    def link_failed(self, reason: str) -> None:
+        """Who waits for a connection hears at once that none came, and may go elsewhere."""
+        self._fail_all(reason)
 
     # How it goes on
 
@@ -259,8 +220,8 @@ class Client:
         read: Callable[[Any], Any] | None = None,
     ) -> Deferred[Any]:
         """Keep a call until there is a connection."""
-        if self._broken is not None:
-            return fail(self._not_sent(function, self._broken))
+        if self._link.broken is not None:
+            return fail(self._not_sent(function, self._link.broken))
         _, call = self.pending.add(deferred, function, timeout or self.timeout, read)
         call.unsent = send
         self.connect()
@@ -270,7 +231,7 @@ class Client:
         self, name: bytes, args: Sequence[Any], codec: content.Codec | None, tid: int, call: PendingCall
     ) -> None:
         """Send a call that has waited for the connection."""
-        connection = self._connection
+        connection = self._link.connection
         assert connection is not None
         try:
             if codec is None:
@@ -291,7 +252,7 @@ class Client:
         function = f"inspect {command.name.lower()}"
 
         def send(tid: int, call: PendingCall) -> None:
-            connection = self._connection
+            connection = self._link.connection
             assert connection is not None
             if command == InspectCommand.CLIENTS and not connection.peer_software:
                 del self.pending.calls[tid]
@@ -305,45 +266,18 @@ class Client:
             return fail(error)
         deferred: Deferred[Any] = Deferred(self._cancelled)
         read = partial(content.loads, "clj")
-        if self._connection is None:
+        if self._link.connection is None:
             return self._wait(deferred, function, None, send, read)
         send(*self.pending.add(deferred, function, self.timeout, read))
         return deferred
 
-    def _new_connection(self) -> ClientConnection:
-        return ClientConnection(self, say_hello=self._hello)
-
-    def _failed(self, reason: str) -> None:
-        """No connection came of an attempt: who waits for it hears of it at once, and may go elsewhere."""
-        if self._closed:
-            return
-        self._failures += 1
-        if self._broken is None:
-            _log.info("no connection to {server}: {reason}", server=self.address, reason=reason)
-        self._broken = reason
-        self._fail_unsent(reason)
-
-    def _drop_connection(self, reason: str) -> None:
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        _log.info("the connection to {server} broke: {reason}", server=self.address, reason=reason)
-        self._changed()
-        for call in self.pending.take_sent():
-            call.deferred.errback(lost(reason, self.address, call.function))
-
-    def _fail_unsent(self, reason: str) -> None:
+    def _fail_all(self, reason: str) -> None:
         for call in self.pending.take_all():
             call.deferred.errback(self._not_sent(call.function, reason))
 
     def _changed(self) -> None:
         if self._on_change is not None:
             self._on_change(self)
-
-    def _pause(self, attempt: int) -> float:
-        """Seconds before the next attempt to connect, by the attempts that led to no usable connection."""
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 10))
-        return pause * random.uniform(0.5, 1.0)
 
     def _expired(self, tid: int, call: PendingCall) -> None:
         if call.unsent is not None:
@@ -363,7 +297,7 @@ class Client:
         if tid is None:
             return
         call = self.pending.calls.pop(tid)
-        connection = self._connection
+        connection = self._link.connection
         if call.unsent is None and connection is not None and connection.peer_software.startswith(_OURS):
             # Others would close the connection, and with it all other calls.
             connection.send(encode(Interrupt(tid)))
@@ -386,22 +320,6 @@ class Client:
             f"{len(self.pending.calls)} calls wait for {self.address} already; slow down, or raise backlog",
             server=self.address,
         )
-
-
-@implementer(IStreamClientEndpoint)
-@define
-class _Observed:
-    """An endpoint that tells why an attempt to connect failed, which ClientService only logs."""
-
-    _endpoint: IStreamClientEndpoint
-    _failed: Callable[[str], None]
-
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        return self._endpoint.connect(protocolFactory).addErrback(self._tell)
-
-    def _tell(self, failure: Failure) -> Failure:
-        self._failed(failure.getErrorMessage())
-        return failure
 
 
 @lru_cache(maxsize=4096)  # names are few; a caller that makes them up costs no more than this

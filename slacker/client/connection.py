@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from slacker._version import VERSION
 from slacker.client.answers import error_of, value_of
 from slacker.content import Codec
 from slacker.errors import ConnectionLost, ContentError, NotSent, ProtocolError
@@ -30,7 +31,10 @@ from slacker.wire import (
 )
 
 if TYPE_CHECKING:
-    from slacker.client.client import Client
+    from slacker.client.link import Link
+
+#: What a hello says of this client.
+SOFTWARE = f"txslacker/{VERSION}"
 
 #: Seconds that a peer gets to answer a hello. Old peers (0.16) never do: they cannot parse it, and stall.
 HELLO_TIMEOUT = 1.5
@@ -57,11 +61,11 @@ class ClientConnection(Protocol):
     log = Logger()
     transport: Any
 
-    def __init__(self, client: Client, *, say_hello: bool) -> None:
-        self._client = client
-        self._calls = client.pending.calls
+    def __init__(self, link: Link, *, say_hello: bool) -> None:
+        self._link = link
+        self._calls = link.calls
         self._say_hello = say_hello
-        self._decoder = Decoder(max_frame=client.max_frame)
+        self._decoder = Decoder(max_frame=link.max_frame)
         self._out: list[bytes] = []
         self._reading = False
         self._ready = False
@@ -78,16 +82,16 @@ class ClientConnection(Protocol):
 
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)
-        self._client.connection_made(self)
+        self._link.made(self)
         if self._say_hello:
-            self.send(encode(ClientHello(self._client.software, self._client.name)))
+            self.send(encode(ClientHello(SOFTWARE, self._link.name)))
         else:
             self.send(encode(Ping()))
         self._set_timer(HELLO_TIMEOUT, self._greeting_timed_out)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stop_timer()
-        self._client.connection_lost(self, self._lost_because or reason.getErrorMessage())
+        self._link.lost(self, self._lost_because or reason.getErrorMessage())
 
     def dataReceived(self, data: bytes) -> None:
         self._heard = True
@@ -112,7 +116,7 @@ class ClientConnection(Protocol):
                     else:
                         call.deferred.callback(value)
                 else:
-                    call.deferred.errback(error_of(frame, self._client.address, call.function))
+                    call.deferred.errback(error_of(frame, self._link.address, call.function))
             else:
                 self._other(frame)
         self._reading = False
@@ -151,8 +155,8 @@ class ClientConnection(Protocol):
         """
         if self._paused and self._unsent + size > MAX_UNSENT:
             raise NotSent(
-                f"{self._client.address} does not read: {self._unsent} bytes wait for it already",
-                server=self._client.address,
+                f"{self._link.address} does not read: {self._unsent} bytes wait for it already",
+                server=self._link.address,
             )
 
     def abort(self, reason: str) -> None:
@@ -178,7 +182,7 @@ class ClientConnection(Protocol):
         if isinstance(frame, Error):
             call = self._calls.pop(frame.tid, None)
             if call is not None:
-                call.deferred.errback(error_of(frame, self._client.address, call.function))
+                call.deferred.errback(error_of(frame, self._link.address, call.function))
         elif isinstance(frame, InspectAck):
             call = self._calls.pop(frame.tid, None)
             if call is not None and call.read is not None:
@@ -192,7 +196,7 @@ class ClientConnection(Protocol):
             if not self._say_hello:
                 self._greeted()
         elif isinstance(frame, Malformed):
-            self.log.warn("{server} sent {reason}", server=self._client.address, reason=frame.reason)
+            self.log.warn("{server} sent {reason}", server=self._link.address, reason=frame.reason)
         # What else there is makes no sense from a server, and an answer to it would make none to the server.
 
     # Whether the peer lives
@@ -202,10 +206,10 @@ class ClientConnection(Protocol):
             return
         self._ready = True
         self._keep_alive()
-        self._client.connection_ready(self)
+        self._link.ready(self)
 
     def _greeting_timed_out(self) -> None:
-        self._client.greeting_failed(self._say_hello)
+        self._link.greeting_failed()
         self.abort(f"no answer to {'a hello' if self._say_hello else 'a ping'} within {HELLO_TIMEOUT} s")
 
     def _keep_alive(self) -> None:
@@ -216,15 +220,15 @@ class ClientConnection(Protocol):
             self._pinged = True
             self.send(encode(Ping()))
         else:
-            self.abort(f"nothing came within {self._client.keepalive} s, nor an answer to a ping")
+            self.abort(f"nothing came within {self._link.keepalive} s, nor an answer to a ping")
             return
         self._heard = False
-        self._set_timer(self._client.keepalive / 2, self._keep_alive)
+        self._set_timer(self._link.keepalive / 2, self._keep_alive)
 
     def _set_timer(self, seconds: float, call: Callable[[], None]) -> None:
         """The one timer of a connection: for the greeting, then for keepalive, then for closing."""
         self._stop_timer()
-        self._timer = self._client.clock.callLater(seconds, call)
+        self._timer = self._link.clock.callLater(seconds, call)
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():

@@ -12,6 +12,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.client.client import Client
+from slacker.client.connection import SOFTWARE
 from slacker.content.values import Keyword
 from slacker.errors import (
     AccessDenied,
@@ -359,7 +360,7 @@ class GreetingTests(ClientTestCase):
         first, second = client.call("n", "f", [1]), client.call("n", "f", [2])
         self.network.flush()
         [server] = self.played
-        self.assertEqual(server.received(), [ClientHello(client.software, "me")])
+        self.assertEqual(server.received(), [ClientHello(SOFTWARE, "me")])
         server.say(ServerHello("0.18.0"))
         self.network.flush()
         self.assertEqual(server.received(), [Request(1, CLJ, "n/f", b"[1]"), Request(2, CLJ, "n/f", b"[2]")])
@@ -428,7 +429,7 @@ class GreetingTests(ClientTestCase):
         self.network.advance(1.5)  # nor to a ping
         self.network.advance(1)
         self.assertEqual(len(self.played), 3)
-        self.assertEqual(self.played[2].received(), [ClientHello(client.software, "")])
+        self.assertEqual(self.played[2].received(), [ClientHello(SOFTWARE, "")])
 
     def test_a_connection_that_breaks_before_the_hello_means_not_sent(self) -> None:
         self.play()

@@ -1,0 +1,158 @@
+"""The way to one server: a connection that comes back when it breaks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from attrs import define
+from twisted.application.internet import ClientService
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from slacker.client.connection import ClientConnection
+from slacker.client.pending import PendingCall
+
+# A server that has just died is asked again soon, one that stays away every few seconds; half of each pause
+# is random, so that the clients of a restarted server do not come all at once.
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+
+
+class LinkUser(Protocol):
+    """Who is told of the link's changes; all on the reactor, as they happen."""
+
+    def link_ready(self, connection: ClientConnection) -> None:
+        """This connection may be used for calls."""
+
+    def link_lost(self, reason: str) -> None:
+        """The connection that was in use broke."""
+
+    def link_failed(self, reason: str) -> None:
+        """An attempt led to no connection; more follow."""
+
+
+class Link:
+    """Connects, greets, and does so again whenever the connection breaks, until closed.
+
+    :param calls: the table in which connections find the call that an answer belongs to.
+    :ivar connection: the one that may be used for calls; None while there is none.
+    :ivar broken: why the last attempt failed; None until one fails, and once one succeeds.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        user: LinkUser,
+        calls: dict[int, PendingCall],
+        address: str,
+        endpoint: IStreamClientEndpoint,
+        clock: IReactorTime,
+        *,
+        name: str,
+        keepalive: float,
+        max_frame: int,
+    ) -> None:
+        self.connection: ClientConnection | None = None
+        self.broken: str | None = None
+        self.calls = calls
+        self.address = address
+        self.clock = clock
+        self.name = name
+        self.keepalive = keepalive
+        self.max_frame = max_frame
+        self._user = user
+        self._open: ClientConnection | None = None  # also while it is being greeted
+        self._failures = 0
+        self._say_hello = True
+        self._closed = False
+        self._service = ClientService(
+            _Observed(endpoint, self._failed),
+            Factory.forProtocol(lambda: ClientConnection(self, say_hello=self._say_hello)),
+            retryPolicy=self._pause,
+            clock=clock,
+        )
+
+    def start(self) -> None:
+        """Connect, if that has not begun."""
+        if not self._service.running and not self._closed:
+            self._service.startService()
+
+    def close(self, reason: str) -> Deferred[None]:
+        """Close for good; fires when the connection is gone."""
+        if self._closed:
+            return succeed(None)
+        self._closed = True
+        self.broken = reason
+        self._drop(reason)
+        if self._open is not None:
+            self._open.close()
+        return self._service.stopService() if self._service.running else succeed(None)
+
+    # What connections report
+
+    def made(self, connection: ClientConnection) -> None:
+        """A connection has been made, and is being greeted."""
+        self._open = connection
+
+    def ready(self, connection: ClientConnection) -> None:
+        """The peer has answered."""
+        self.connection = connection
+        self._failures = 0
+        self.broken = None
+        self._user.link_ready(connection)
+
+    def lost(self, connection: ClientConnection, reason: str) -> None:
+        """A connection has broken; ClientService makes the next one."""
+        self._open = None
+        if connection is self.connection:
+            self._drop(reason)
+        else:
+            self._failed(reason)
+
+    def greeting_failed(self) -> None:
+        """A peer has not answered: the next connection goes without a hello, or with one again."""
+        self._say_hello = not self._say_hello
+
+    def _drop(self, reason: str) -> None:
+        if self.connection is None:
+            return
+        self.connection = None
+        self.log.info("the connection to {server} broke: {reason}", server=self.address, reason=reason)
+        self._user.link_lost(reason)
+
+    def _failed(self, reason: str) -> None:
+        if self._closed:
+            return
+        self._failures += 1
+        if self.broken is None:
+            self.log.info("no connection to {server}: {reason}", server=self.address, reason=reason)
+        self.broken = reason
+        self._user.link_failed(reason)
+
+    def _pause(self, attempt: int) -> float:
+        """Seconds before the next attempt, by the attempts that led to no usable connection."""
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+        return pause * random.uniform(0.5, 1.0)
+
+
+@implementer(IStreamClientEndpoint)
+@define
+class _Observed:
+    """An endpoint that tells why an attempt to connect failed, which ClientService only logs."""
+
+    _endpoint: IStreamClientEndpoint
+    _failed: Callable[[str], None]
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        return self._endpoint.connect(protocolFactory).addErrback(self._tell)
+
+    def _tell(self, failure: Failure) -> Failure:
+        self._failed(failure.getErrorMessage())
+        return failure
