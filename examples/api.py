@@ -87,7 +87,7 @@ async def async_exception() -> None:
     raise RuntimeError("Expected exception.")
 
 
-def _slacker_function_not_found(name: str, *arguments: Any) -> List:
+def _slacker_function_not_found(name: str, *arguments: Any) -> List[Any]:
     """Answer calls of functions that this module does not have."""
     return List(["Function not found:", name, *arguments])
 

@@ -16,6 +16,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,7 @@ class Story:
         if program == "twistd":
             for word in words:
                 if listening := re.match(r"tcp:(\d+)", word):
-                    await until(
-                        lambda port=int(listening[1]): self._answers(child, port), f"{command} to listen"
-                    )
+                    await until(partial(self._answers, child, int(listening[1])), f"{command} to listen")
             return
         await self._finished(child, command)
         if output:

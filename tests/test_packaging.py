@@ -8,7 +8,6 @@ import sys
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
@@ -35,8 +34,6 @@ def build(kind: str, source: Path, target: Path) -> Path:
 
 
 class PackagingTests(SynchronousTestCase):
-    source: ClassVar[Path]
-
     def setUp(self) -> None:
         if int(version("setuptools").split(".")[0]) < 77:
             raise SkipTest("building needs setuptools 77; make test installs it")

@@ -92,7 +92,7 @@ async def listening(listen: Callable[[str], Awaitable[IListeningPort]], endpoint
         ) from None
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: object) -> str:
     """What an error says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
 

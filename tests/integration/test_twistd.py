@@ -97,7 +97,7 @@ class MistakeTests(Processes):
             Factory.forProtocol(Protocol)
         )
         self.addCleanup(taken.stopListening)
-        port = taken.getHost().port  # type: ignore[attr-defined]  # an IPv4Address
+        port = taken.getHost().port
         enough = ["slacker", "--expose", "functions", "--listen"]
         await self.refuses(
             [
