@@ -49,6 +49,10 @@ _CLOSE_PATIENCE = 2.0
 _CLOSE_LIMIT = 4.0
 # Seconds before kazoo is started again after its thread died of something it did not expect.
 _RESTART_DELAY = 1.0
+# Seconds without a connection after which the session is given up. A server whose data were wiped refuses
+# for ever whoever has seen later transactions; a session that ZooKeeper may still honour is not thrown away
+# for less.
+_FORGET_AFTER = 600.0
 
 
 class ZookeeperSession:
@@ -86,7 +90,7 @@ class ZookeeperSession:
         self._connection_error_callback: Callable[[Any, ZookeeperError], Any] | None = None
         self._connecting: Deferred[Self] | None = None
         self._timer: IDelayedCall | None = None  # of the connect Deferred
-        self._restart: IDelayedCall | None = None
+        self._restart: IDelayedCall | None = None  # of kazoo, or of kazoo and the session
         self._closing: Deferred[None] | None = None
         self._kazoo: Any = None
         self._mailbox: Mailbox | None = None
@@ -220,6 +224,7 @@ class ZookeeperSession:
         mailbox.put(self._state_changed, state, kazoo.client_state, kazoo.client_id)
 
     def _state_changed(self, state: str, keeper_state: str, client_id: tuple[int, bytes] | None) -> None:
+        self._cancel_restart()
         if state == KazooState.CONNECTED:
             self.state, self._client_id = State.CONNECTED, client_id
             _log.info(
@@ -236,6 +241,7 @@ class ZookeeperSession:
             _log.warn(
                 "the connection to ZooKeeper at {servers} was lost; trying again", servers=self._servers
             )
+            self._restart = self._reactor.callLater(_FORGET_AFTER, self._forget)
             self._requests.fail_all(ConnectionLossException, NotConnectedException, "the connection broke")
             self._tell(State.CONNECTING)
         elif keeper_state == KeeperState.AUTH_FAILED:
@@ -260,6 +266,19 @@ class ZookeeperSession:
         _log.error("the ZooKeeper connection ended unexpectedly; starting again in {s:g} s", s=_RESTART_DELAY)
         self._discard()
         self._restart = self._reactor.callLater(_RESTART_DELAY, self._start)
+
+    def _forget(self) -> None:
+        """Nobody has let us in for so long that a new session is the better chance."""
+        _log.warn("no ZooKeeper let us in for {s:g} s; giving the session up", s=_FORGET_AFTER)
+        self.state, self._client_id = State.EXPIRED, None
+        self._discard()
+        self._start()
+        self._tell(State.EXPIRED)
+
+    def _cancel_restart(self) -> None:
+        restart, self._restart = self._restart, None
+        if restart is not None:
+            restart.cancel()
 
     def _tell(self, state: State) -> None:
         listeners = [*self._listeners]
@@ -322,9 +341,7 @@ class ZookeeperSession:
             return succeed(None)
         self.state, self._client_id = State.CLOSED, None
         waiting = self._connect_ended()
-        if self._restart is not None:
-            self._restart.cancel()
-            self._restart = None
+        self._cancel_restart()
         self._closing = closed = self._discard()
         self._requests.fail_all(ClosingException, ClosingException, "the client was closed")
         self._watches.fire_all(State.CLOSED)

@@ -310,6 +310,19 @@ class SessionTests(ClientCase):
         self.assertEqual(self.states, [State.EXPIRED, State.CONNECTED])
         self.assertIsNone(self.result(self.client.exists("/a")))
 
+    def test_after_ten_minutes_without_a_connection_the_session_is_given_up(self) -> None:
+        self.world.reachable = False
+        self.world.clients[0].suspend()
+        self.world.advance(599)
+        self.assertIsNotNone(self.client.session_id)
+        self.world.advance(2)
+        self.assertEqual(self.states, [State.CONNECTING, State.EXPIRED])
+        self.assertIsNone(self.client.session_id)
+        self.world.reachable = True
+        self.world.pump()
+        self.assertEqual(self.states[2:], [State.CONNECTED])
+        self.assertIsNone(self.result(self.client.exists("/a")))
+
     def test_refused_credentials_are_final(self) -> None:
         self.world.clients[0].lose(KeeperState.AUTH_FAILED)
         self.world.pump()
