@@ -205,7 +205,7 @@ class Requests:
         code = getattr(error, "code", None)
         if isinstance(code, int):
             return from_code(code, request.what)
-        return ZookeeperError(f"{request.what}: {error or type(error).__name__}")
+        return ZookeeperError(f"{request.what}: {str(error) or type(error).__name__}")
 
     def _fail(self, request: Request, error: ZookeeperError) -> None:
         if is_connection_exception(error):

@@ -305,6 +305,26 @@ class LeaderTests(PublisherCase):
         looks = self.world.requests.count(("exists", self.layout.member(API, OTHER)))
         self.assertEqual(looks, 1)
 
+    def test_who_comes_too_late_looks_whom_the_other_named(self) -> None:
+        self.world.put(self.layout.leader(API), b"10.0.0.9:2104")
+        client = self.world.client()
+        kazoo = self.world.clients[-1]
+        real = kazoo.set_async
+
+        def too_late(path: str, value: bytes, version: int) -> Any:
+            kazoo.set_async = real  # type: ignore[method-assign]
+            self.world.put(self.layout.member(API, OTHER))
+            self.world.put(path, OTHER.encode())
+            return real(path, value, version)
+
+        kazoo.set_async = too_late  # type: ignore[method-assign]
+        publisher = Publisher(client, self.layout, ADDRESS, EXAMPLE, clock=self.world.clock)
+        self.publishers.append((publisher, client))
+        publisher.start()
+        self.world.advance(1)
+        self.assertEqual(self.leader(), OTHER.encode())
+        self.assertTrue(publisher.published)
+
     def test_of_two_that_want_it_one_gets_it(self) -> None:
         other, _ = self.publish(OTHER)
         self.publish(ADDRESS)

@@ -99,6 +99,18 @@ class World:
                 return
         raise AssertionError("it does not come to rest")
 
+    def pump_until(self, condition: Callable[[], bool]) -> None:
+        """Let things happen one by one until the condition holds; an answer is not heard yet then."""
+        for _ in range(1_000):
+            if condition():
+                return
+            if self.clock.from_threads:
+                function, args, kwargs = self.clock.from_threads.popleft()
+                function(*args, **kwargs)
+            else:
+                any(client.step() for client in self.clients)
+        raise AssertionError("it never holds")
+
     def advance(self, seconds: float) -> None:
         """Let time pass, in small steps."""
         for _ in range(round(seconds / 0.05)):
@@ -176,7 +188,7 @@ class FakeKazoo:
         self.started = self.stopped = False
         self._resume = client_id
         self._listeners: list[Callable[[str], object]] = []
-        self._queue: deque[tuple[str, str, Callable[[], Any], Any]] = deque()
+        self.queued: deque[tuple[str, str, Callable[[], Any], Any]] = deque()
         self._watches: dict[str, dict[str, set[Any]]] = {"data": defaultdict(set), "child": defaultdict(set)}
         self._session = 0
         self.world.clients.append(self)
@@ -207,9 +219,9 @@ class FakeKazoo:
                 return False
             self._connect()
             return True
-        if not self._queue:
+        if not self.queued:
             return False
-        operation, path, carry_out, result = self._queue.popleft()
+        operation, path, carry_out, result = self.queued.popleft()
         self.world.requests.append((operation, path))
         try:
             refusal = self.world.refusing.get(path)
@@ -260,7 +272,7 @@ class FakeKazoo:
             listener(state)
 
     def _fail(self, error: Exception) -> None:
-        queue, self._queue = self._queue, deque()
+        queue, self.queued = self.queued, deque()
         for _, _, _, result in queue:
             result.set_exception(error)
 
@@ -283,7 +295,7 @@ class FakeKazoo:
 
     def _submit(self, operation: str, path: str, carry_out: Callable[[], Any]) -> Any:
         result = self.handler.async_result()
-        self._queue.append((operation, path, carry_out, result))
+        self.queued.append((operation, path, carry_out, result))
         return result
 
     # -- operations

@@ -113,6 +113,17 @@ class OperationTests(ClientCase):
         self.world.refusing["/q"] = exceptions.QuotaExceededError
         self.assertIn("-125", self.fails(self.client.create("/q"), ZookeeperError))
 
+    def test_an_argument_kazoo_refuses_is_our_error(self) -> None:
+        def refusing(*_: object, **__: object) -> None:
+            raise TypeError("Invalid type for 'acl'")
+
+        self.patch(self.world.clients[0], "create_async", refusing)
+        self.assertIn("Invalid type", self.fails(self.client.create("/a"), BadArgumentsException))
+
+    def test_an_answer_that_is_no_error_of_zookeeper_is_our_error(self) -> None:
+        self.world.refusing["/a"] = exceptions.SASLException
+        self.assertIn("create /a: SASLException", self.fails(self.client.create("/a"), ZookeeperError))
+
     def test_what_zookeeper_would_refuse_does_not_leave(self) -> None:
         before = len(self.world.requests)
         for deferred in (
@@ -372,6 +383,12 @@ class ConnectTests(ClientCase):
         self.world.pump()
         self.assertTrue(self.client.connected)
 
+    def test_refused_credentials_fail_the_connect(self) -> None:
+        connecting = self.client.connect()
+        self.failureResultOf(self.client.add_auth("digest", "mary:apples"), NotConnectedException)
+        self.world.clients[0].lose(KeeperState.AUTH_FAILED)
+        self.fails(connecting, AuthFailedException)
+
     def test_a_cancelled_connect_goes_on_trying(self) -> None:
         connecting = self.client.connect(timeout=1.0)
         connecting.cancel()
@@ -444,6 +461,19 @@ class CloseTests(ClientCase):
         self.world.pump()
         self.assertEqual(states[-1], State.CLOSED)
         self.assertNotIn(State.CONNECTED, states)
+
+    def test_closing_before_kazoo_is_started_again_starts_nothing(self) -> None:
+        self.world.clients[0].lose(KeeperState.CLOSED)
+        self.world.pump()
+        self.assertIsNone(self.result(self.client.close()))
+        self.assertEqual(self.world.clients, [])
+
+    def test_an_error_of_kazoo_at_the_end_is_the_end_all_the_same(self) -> None:
+        def broken() -> None:
+            raise exceptions.WriterNotClosedException("it goes on")
+
+        self.patch(self.world.clients[0], "stop", broken)
+        self.assertIsNone(self.result(self.client.close()))
 
     def test_a_thread_that_does_not_end_is_cut_off_and_then_left_alone(self) -> None:
         held: list[Any] = []

@@ -161,6 +161,66 @@ class ChildrenWatchTests(RecipeCase):
         self.assertEqual(self.seen, [["x", "y"], ["x", "y"]])
         self.assertIn(("sync", "/a"), self.world.requests)
 
+    def test_a_change_while_it_waits_for_a_lagging_server_is_read_too(self) -> None:
+        self.world.put("/a/x")
+        self.world.freeze()
+        self.world.put("/a/y")
+        stale, self.world.stale = self.world.stale, None
+        self.watch.start()
+        self.settle()
+        self.world.stale = stale
+        self.kazoo.suspend()
+        self.world.pump_until(lambda: ("sync", "/a") in self.world.requests)
+        self.world.put("/a/z")
+        self.settle()
+        self.assertEqual(self.seen[-1], ["x", "y", "z"])
+
+    def test_an_event_while_it_reads_means_one_more_read(self) -> None:
+        self.watch.start()
+        self.world.pump_until(lambda: CHILDREN in self.world.requests)
+        self.world.put("/a")
+        self.world.pump_until(lambda: ("exists", "/a") in self.world.requests)
+        self.world.pump_until(lambda: len(self.kazoo.queued) == 1)
+        self.world.put("/a", b"changed")
+        self.settle()
+        self.assertEqual(self.seen, [[], []])
+        self.assertEqual(self.world.requests.count(CHILDREN), 3)
+
+    def test_a_connection_that_breaks_before_a_due_read_is_no_loss(self) -> None:
+        self.watch.start()
+        self.world.pump()
+        self.world.put("/a")
+        self.world.pump()
+        self.world.reachable = False
+        self.kazoo.suspend()
+        self.world.pump()
+        self.settle()
+        self.assertEqual(self.seen, [None])
+        self.world.reachable = True
+        self.settle()
+        self.assertEqual(self.seen, [None, []])
+
+    def test_a_read_that_breaks_on_a_line_that_holds_is_tried_again(self) -> None:
+        self.world.put("/a")
+        self.world.refusing["/a"] = exceptions.ConnectionClosedError
+        self.watch.start()
+        self.settle()
+        self.assertEqual(self.seen, [])
+        del self.world.refusing["/a"]
+        self.world.advance(2)
+        self.assertEqual(self.seen, [[]])
+
+    def test_a_node_that_comes_and_goes_all_the_time_is_looked_at_later(self) -> None:
+        self.world.put("/a")
+        real = self.kazoo.get_children_async
+        self.kazoo.get_children_async = lambda path, *_, **__: real("/nowhere")  # type: ignore[method-assign]
+        self.watch.start()
+        self.settle()
+        self.assertEqual(self.world.requests.count(("exists", "/a")), 5)
+        self.kazoo.get_children_async = real  # type: ignore[method-assign]
+        self.world.advance(2)
+        self.assertEqual(self.seen, [[]])
+
     def test_an_absence_that_is_old_is_not_believed(self) -> None:
         self.world.freeze()
         self.world.put("/a/x")
@@ -324,9 +384,40 @@ class OwnedEphemeralTests(RecipeCase):
         self.world.remove("/a")
         self.assertIn("/a/me", self.coroutine_fails(self.node.ensure(), NoNodeException))
 
+    def test_a_node_that_comes_while_it_looks_is_replaced(self) -> None:
+        ensured = Deferred.fromCoroutine(self.node.ensure())
+        self.world.pump_until(lambda: ("get", "/a/me") in self.world.requests)
+        self.world.put("/a/me", b"", owner=0x42)
+        self.world.pump()
+        self.assertIsNone(self.successResultOf(ensured))
+        self.assertOurs()
+
+    def test_a_node_that_goes_while_it_looks_is_made_again(self) -> None:
+        ensured = Deferred.fromCoroutine(self.node.ensure())
+        self.world.pump_until(lambda: ("create", "/a/me") in self.world.requests)
+        self.world.remove("/a/me")
+        self.world.pump()
+        self.assertIsNone(self.successResultOf(ensured))
+        self.assertOurs()
+
+    def test_a_node_that_goes_while_it_is_removed_is_gone(self) -> None:
+        self.run_coroutine(self.node.ensure())
+        removed = Deferred.fromCoroutine(self.node.remove())
+        self.world.pump_until(lambda: ("exists", "/a/me") in self.world.requests)
+        self.world.remove("/a/me")
+        self.world.pump()
+        self.assertIsNone(self.successResultOf(removed))
+
     def test_it_gives_up_on_a_node_that_others_keep_changing(self) -> None:
-        self.world.refusing["/a/me"] = exceptions.BadVersionError
-        self.coroutine_fails(self.node.ensure(), ZookeeperError)
+        self.world.put("/a/me", b"theirs", owner=0x42)
+        real = self.kazoo.delete_async
+
+        def too_late(path: str, version: int) -> Any:
+            self.world.put(path, b"theirs again")
+            return real(path, version)
+
+        self.kazoo.delete_async = too_late  # type: ignore[method-assign]
+        self.assertIn("somebody else", self.coroutine_fails(self.node.ensure(), ZookeeperError))
 
     def test_removing_takes_only_what_is_ours(self) -> None:
         self.run_coroutine(self.node.ensure())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from slacker.zookeeper import BadVersionException, NoAuthException, ZookeeperError
+from slacker.zookeeper import BadVersionException, ConnectionLossException, NoAuthException, ZookeeperError
 from slacker.zookeeper.reconciler import Reconciler
 from tests.zookeeper.fakes import install
 
@@ -129,6 +129,15 @@ class ReconcilerTests(SynchronousTestCase):
         self.reconciler._make_it_so = self.make_it_so
         self.world.advance(31)
         self.assertIsNone(self.successResultOf(done))
+
+    def test_a_pass_that_breaks_on_a_line_that_holds_is_tried_again(self) -> None:
+        async def broken() -> None:
+            self.passes.append(Deferred())
+            raise ConnectionLossException("create /a: broke")
+
+        self.reconciler._make_it_so = broken
+        self.reconciler.start()
+        self.assertGreater(self.count(1), 2)
 
     def test_a_defect_in_a_pass_is_logged_and_tried_again(self) -> None:
         async def broken() -> None:
