@@ -36,6 +36,9 @@ from slacker.zookeeper.embedded.watches import ANY, MAX_WATCHES, Kind, WatchTabl
 
 R = TypeVar("R")
 
+# What the real server calls these operations in the answer to a multi: create2 comes back without a stat.
+_IN_MULTI = {Op.CREATE2: Op.CREATE, Op.CREATE_CONTAINER: Op.CREATE2, Op.CREATE_TTL: Op.CREATE2}
+
 _ADDED = (Kind.PERSISTENT, Kind.RECURSIVE)
 
 
@@ -145,14 +148,15 @@ class Processor:
         """All of it, or nothing: then the failed operation says why, those before it 0, those after it -2."""
         results: list[tuple[Op, bytes]] = []
         for op, operation in request.operations:
+            answered = _IN_MULTI.get(op, op)
             try:
-                body = self._change(txn, op, operation, in_multi=True)
+                body = self._change(txn, answered, operation, in_multi=True)
             except OperationRefused as exc:
                 txn.roll_back()
                 codes = [Code.OK] * len(results) + [exc.code]
                 codes += [Code.RUNTIME_INCONSISTENCY] * (len(request.operations) - len(codes))
                 return pack_multi([(Op.ERROR, pack_error(code)) for code in codes])
-            results.append((Op.CREATE2 if op in (Op.CREATE_CONTAINER, Op.CREATE_TTL) else op, body))
+            results.append((answered, body))
         self._fire(txn)
         return pack_multi(results)
 
@@ -162,6 +166,8 @@ class Processor:
         if request.watch:
             self._check_room(1)
         if op is Op.EXISTS:
+            if "\0" in path:
+                raise OperationRefused(Code.BAD_ARGUMENTS, f"the path {path!r} holds a null character")
             if request.watch:  # also where there is no node yet: that is what it is for
                 self.watches.add(client, Kind.DATA, path)
             return pack_stat(self.tree.get(path).stat())
@@ -243,6 +249,9 @@ class Processor:
         return Transaction(self.zxid, self._now(), session_id, identities or [])
 
     def _fire(self, txn: Transaction) -> None:
-        for event, path in txn.events:
-            for client, told, about in self.watches.fire(event, path):
-                client.notify(told, about)
+        """Tell those who watch; a watch is used up even if its client may no longer read the node."""
+        for change in txn.changes:
+            for client, event, path in self.watches.fire(change.event, change.path):
+                acl = change.parent_acl if event is Event.CHILD else change.acl
+                if allowed(acl, Perm.READ, client.identities):
+                    client.notify(event, path)

@@ -71,7 +71,9 @@ class EmbeddedZooKeeper(Service):
         self.sessions = SessionTable(
             min_session_timeout, max_session_timeout, first_id=max(now_ms - _EPOCH, 0) << 20 | 1
         )
-        self._factory = ZooKeeperFactory(self)
+        #: Makes the protocol of one connection; for endpoints and transports of your own.
+        #: Makes the protocol of each connection; for transports and endpoints of your own.
+        self.factory = ZooKeeperFactory(self)
         self._ports: list[IListeningPort] = []
         self._connections: dict[Connection, None] = {}
         self._attached: dict[int, Connection] = {}
@@ -89,7 +91,7 @@ class EmbeddedZooKeeper(Service):
         endpoint.
         """
         d: Deferred[IListeningPort] = maybeDeferred(
-            lambda: serverFromString(self._reactor, endpoint).listen(self._factory)
+            lambda: serverFromString(self._reactor, endpoint).listen(self.factory)
         )
 
         def listening(port: IListeningPort) -> IListeningPort:

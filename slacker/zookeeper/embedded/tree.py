@@ -9,6 +9,7 @@ As the real server does, a change that is refused uses up a transaction id too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import attrs
 
@@ -23,23 +24,27 @@ from slacker.zookeeper.embedded.records import Acl, Create, Stat
 MAX_NODES = 250_000
 MAX_BYTES = 256 * 1024 * 1024
 
-_MAX_TTL = 0xFF_FFFF_FFFF  # five bytes of a node's owner hold it: 34 years in milliseconds
-_TTL_OWNER = -(1 << 56)  # the mark of a TTL node in the upper byte of its owner
-_CONTAINER_OWNER = -(1 << 63)
+_MAX_TTL = 0xFF_FFFF_FFFF  # 34 years in milliseconds; the real server keeps five bytes of it
 
 SPECIAL_PATHS = frozenset({"/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"})
 
 
 @attrs.define(eq=False)
 class Node:
-    """One node. `created` counts the children it ever had: the next sequential child's number."""
+    """One node.
+
+    :ivar owner: the session an ephemeral node goes with, else 0.
+    :ivar ttl: the milliseconds a TTL node lives, else -1.
+    :ivar created: how many children it ever had, which is the number of the next sequential one.
+    """
 
     data: bytes | None
     acl: tuple[Acl, ...]
     czxid: int = 0
     ctime: int = 0
-    owner: int = 0
     mode: Mode = Mode.PERSISTENT
+    owner: int = 0
+    ttl: int = -1
     mzxid: int = 0
     mtime: int = 0
     pzxid: int = 0
@@ -66,26 +71,35 @@ class Node:
         )
 
 
+class Change(NamedTuple):
+    """What happened to a node, and the rules that say who may hear of it: the node's, and its parent's."""
+
+    event: Event
+    path: str
+    acl: Sequence[Acl]
+    parent_acl: Sequence[Acl]
+
+
 @attrs.define(eq=False)
 class Transaction:
     """One change or several that share a transaction id.
 
     :ivar now: milliseconds since 1970.
-    :ivar events: what happened, in order, for the watches, once the transaction stands.
+    :ivar changes: what happened, in order, for the watches, once the transaction stands.
     """
 
     zxid: int
     now: int
     session_id: int
     identities: Sequence[Identity]
-    events: list[tuple[Event, str]] = attrs.Factory(list)
+    changes: list[Change] = attrs.Factory(list)
     undo: list[Callable[[], None]] = attrs.Factory(list)
 
     def roll_back(self) -> None:
         """Take back every change, newest first."""
         while self.undo:
             self.undo.pop()()
-        self.events.clear()
+        self.changes.clear()
 
 
 class DataTree:
@@ -109,15 +123,18 @@ class DataTree:
         return len(self._nodes)
 
     def get(self, path: str) -> Node:
-        """:raises OperationRefused: NO_NODE."""
-        node = self._nodes.get(path)
+        """The node; the empty path is the root's, too.
+
+        :raises OperationRefused: NO_NODE.
+        """
+        node = self.find(path)
         if node is None:
             raise OperationRefused(Code.NO_NODE, f"there is no node {path!r}")
         return node
 
     def find(self, path: str) -> Node | None:
         """The node, if there is one."""
-        return self._nodes.get(path)
+        return self._nodes.get(path or "/")
 
     def ephemerals(self, session_id: int) -> list[str]:
         """The paths a session owns, oldest first."""
@@ -136,14 +153,14 @@ class DataTree:
         if not slash or "\0" in path:
             raise OperationRefused(Code.BAD_ARGUMENTS, f"the path {path!r} does not begin with a slash")
         rules = resolve(acl, txn.identities, path)
-        parent = self.get(parent_path or "/")
+        parent = self.get(parent_path)
         check_allowed(parent.acl, Perm.CREATE, txn.identities, parent_path)
         if mode.sequential:
             path = f"{path}{int32(parent.created):010d}"
         check_path(path)
         if path in self._nodes:
             raise OperationRefused(Code.NODE_EXISTS, f"there is a node {path!r} already")
-        if parent.owner and parent.mode.ephemeral:
+        if parent.mode.ephemeral:
             raise OperationRefused(Code.NO_CHILDREN_FOR_EPHEMERALS, f"{parent_path!r} is ephemeral")
         self._check_room(path, len(self._nodes) + 1, len(data or b"") + len(path))
 
@@ -152,8 +169,9 @@ class DataTree:
             rules,
             czxid=txn.zxid,
             ctime=txn.now,
-            owner=_owner(mode, txn.session_id, ttl),
             mode=mode,
+            owner=txn.session_id if mode.ephemeral else 0,
+            ttl=ttl,
             mzxid=txn.zxid,
             mtime=txn.now,
             pzxid=txn.zxid,
@@ -169,17 +187,17 @@ class DataTree:
         parent.created += 1
         parent.pzxid = txn.zxid
         txn.undo.append(undo)
-        txn.events.append((Event.CREATED, path))
+        txn.changes.append(Change(Event.CREATED, path, rules, parent.acl))
         return path
 
     def delete(self, txn: Transaction, path: str, version: int) -> None:
         """Delete a node without children."""
         parent_path, slash, _ = path.rpartition("/")
-        if not slash or path in SPECIAL_PATHS:
+        if not slash or "\0" in path or path in SPECIAL_PATHS:
             raise OperationRefused(Code.BAD_ARGUMENTS, f"the node {path!r} cannot be deleted")
-        parent = self.get(parent_path or "/")
-        node = self.get(path)
+        parent = self.get(parent_path)
         check_allowed(parent.acl, Perm.DELETE, txn.identities, parent_path)
+        node = self.get(path)
         _check_version(path, node.version, version)
         if node.children:
             raise OperationRefused(Code.NOT_EMPTY, f"the node {path!r} has children")
@@ -201,7 +219,7 @@ class DataTree:
         self._bytes += len(data or b"") - len(node.data or b"")
         node.data, node.version, node.mzxid, node.mtime = data, node.version + 1, txn.zxid, txn.now
         txn.undo.append(undo)
-        txn.events.append((Event.CHANGED, path))
+        txn.changes.append(Change(Event.CHANGED, path, node.acl, ()))
         return node
 
     def set_acl(self, txn: Transaction, path: str, acl: Sequence[Acl], version: int) -> Node:
@@ -238,8 +256,7 @@ class DataTree:
         return [
             path
             for path, node in self._reapable.items()
-            if not node.children
-            and (now - node.mtime > node.owner - _TTL_OWNER if node.mode.has_ttl else node.created > 0)
+            if not node.children and (now - node.mtime > node.ttl if node.mode.has_ttl else node.created > 0)
         ]
 
     def reap(self, txn: Transaction, path: str) -> None:
@@ -258,7 +275,7 @@ class DataTree:
         self._detach(path, node, parent)
         parent.pzxid = txn.zxid
         txn.undo.append(undo)
-        txn.events.append((Event.DELETED, path))
+        txn.changes.append(Change(Event.DELETED, path, node.acl, parent.acl))
 
     def _attach(self, path: str, node: Node, parent: Node) -> None:
         self._nodes[path] = node
@@ -266,7 +283,7 @@ class DataTree:
         parent.children[path.rpartition("/")[2]] = None
         if node.mode.ephemeral:
             self._ephemerals.setdefault(node.owner, {})[path] = None
-        elif node.owner:
+        elif node.mode.has_ttl or node.mode is Mode.CONTAINER:
             self._reapable[path] = node
 
     def _detach(self, path: str, node: Node, parent: Node) -> None:
@@ -300,15 +317,6 @@ def _mode(path: str, flags: int, ttl: int) -> Mode:
     if ttl >= 0 and not mode.has_ttl:
         raise OperationRefused(Code.BAD_ARGUMENTS, f"{path!r}: a time to live goes with a TTL node only")
     return mode
-
-
-def _owner(mode: Mode, session_id: int, ttl: int) -> int:
-    """The field that says what makes a node go: its session, its time to live, or its last child's end."""
-    if mode.ephemeral:
-        return session_id
-    if mode is Mode.CONTAINER:
-        return _CONTAINER_OWNER
-    return _TTL_OWNER + ttl if mode.has_ttl else 0
 
 
 def _check_version(path: str, actual: int, expected: int) -> None:
