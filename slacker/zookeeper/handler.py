@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from kazoo.handlers.threading import AsyncResult, KazooTimeoutError
@@ -34,7 +35,7 @@ class Mailbox:
 
     def __init__(self, reactor: IReactorFromThreads) -> None:
         self._reactor = reactor
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._scheduled = False
         self._closed = False
@@ -49,6 +50,14 @@ class Mailbox:
                 return
             self._scheduled = True
         self._reactor.callFromThread(self._deliver)
+
+    def held(self) -> AbstractContextManager[object]:
+        """While this is entered, what other threads put in waits: what the caller puts in comes before it.
+
+        For handing a request to kazoo and linking a call-back to its result, which is two steps: in between
+        kazoo's thread may have the answer, to which nothing is linked yet, and the event of its watch.
+        """
+        return self._lock
 
     def close(self) -> None:
         """Drop what has not been delivered, and whatever comes later."""

@@ -174,15 +174,14 @@ class Requests:
             request = self._waiting.popleft()
             if request.deferred.called:  # cancelled meanwhile
                 continue
+            assert self._mailbox is not None
             self._in_flight[request] = None
             try:
-                result = request.call(self._kazoo)
+                with self._mailbox.held():
+                    request.call(self._kazoo).rawlink(partial(self._mailbox.put, self._completed, request))
             except Exception as error:  # kazoo on arguments of a wrong type
                 del self._in_flight[request]
                 self._fail(request, from_code(-8, f"{request.what} ({error})"))
-                continue
-            assert self._mailbox is not None
-            result.rawlink(partial(self._mailbox.put, self._completed, request))
 
     def _completed(self, request: Request, result: Any) -> None:
         if request not in self._in_flight:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from kazoo import exceptions
-from kazoo.protocol.states import KeeperState
+from kazoo.protocol.states import Callback, KeeperState, WatchedEvent
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -181,6 +182,30 @@ class WatchTests(ClientCase):
         self.assertNoResult(second)
         self.world.put("/b")
         self.assertEqual(self.event(second), EventType.CHILD)
+
+    def test_an_event_that_kazoo_has_before_its_call_returns_comes_after_the_answer(self) -> None:
+        kazoo = self.world.clients[0]
+
+        def get_children_async(path: str, watch: Any) -> Any:
+            result = kazoo.handler.async_result()
+
+            def answer_and_event() -> None:
+                result.set([])
+                event = WatchedEvent("CHILD", "CONNECTED", path)
+                kazoo.handler.dispatch_callback(Callback("watch", watch, (event,)))
+
+            thread = threading.Thread(target=answer_and_event)
+            threads.append(thread)
+            thread.start()
+            thread.join(0.1)  # it has both now, and nothing is linked to the result yet
+            return result
+
+        threads: list[threading.Thread] = []
+        self.patch(kazoo, "get_children_async", get_children_async)
+        children, changed = self.client.get_children_and_watch("/")
+        threads[0].join()
+        self.assertEqual(self.result(children), [])
+        self.assertEqual(self.event(changed), EventType.CHILD)
 
     def test_a_read_that_fails_ends_its_watch_without_an_error(self) -> None:
         children, changed = self.client.get_children_and_watch("/x")
