@@ -5,71 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from attrs import define, evolve, frozen
-from twisted.internet.defer import Deferred, DeferredList, fail, succeed
+from attrs import frozen
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from slacker.client import Client, Namespace, RemoteFunction
 from slacker.client.client import wire_name
-from slacker.cluster.discovery import IDiscovery, ZookeeperDiscovery
-from slacker.cluster.grouping import ONE_SERVER, check_grouping
+from slacker.cluster.discovery import IDiscovery, StaticDiscovery
+from slacker.cluster.dispatch import UNSET, ClusterCall, Dispatcher, Options
+from slacker.cluster.grouping import check_grouping
 from slacker.cluster.layout import Layout
-from slacker.cluster.merging import Outcome, check_merging, merge
+from slacker.cluster.merging import check_merging
 from slacker.cluster.routes import Route, Routes
-from slacker.errors import ConfigurationError, NotSent, ServerBusy, Unavailable
+from slacker.cluster.zookeeper_discovery import ZookeeperDiscovery
+from slacker.errors import ConfigurationError, NotSent, Unavailable
+from slacker.interceptors import Interceptor
 from slacker.zookeeper import ZookeeperClient
 
 _log = Logger()
 
 
-class _Unset:
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-#: Stands for an ``unavailable_value`` that was not given, since None is one that may be.
-UNSET = _Unset()
-
-
 @frozen
-class _Options:
-    """How a call is made; what a call does not say itself is as the client was made."""
+class NamespaceStatus:
+    """What a cluster client knows of a namespace.
 
-    grouping: str
-    results: str
-    exceptions: str
-    unavailable_value: Any
-    timeout: float
-    content_type: str | None
+    :ivar servers: the addresses of its servers, as last known.
+    :ivar connected: those of them that are connected.
+    :ivar leader: the address of its leader, if one of its servers is.
+    :ivar confirmed: seconds since ZooKeeper last said so; None if it never did.
+    """
 
-
-@define(eq=False)
-class _Call:
-    """One call of a cluster's function; ``tried`` are the servers that certainly did not run it."""
-
-    route: Route
-    namespace: str
-    function: str
-    args: Sequence[Any]
-    options: _Options
-    tried: tuple[Client, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return f"{self.namespace}/{self.function}"
-
-    def on(self, client: Client) -> Deferred[Any]:
-        """Call one server."""
-        options = self.options
-        return client.call(
-            self.namespace,
-            self.function,
-            self.args,
-            timeout=options.timeout,
-            content_type=options.content_type,
-        )
+    servers: tuple[str, ...]
+    connected: tuple[str, ...]
+    leader: str | None
+    confirmed: float | None
 
 
 class ClusterClient:
@@ -86,20 +57,34 @@ class ClusterClient:
     to each of their servers. Only connected servers are chosen; one whose connection breaks is not chosen
     from that moment on. While ZooKeeper is away, the last known servers are used.
 
+    Grouping, results, exceptions, unavailable value, timeout and retries can be given here, with a function
+    (:meth:`function`) and with one call (:meth:`call`, ``with_options``); the narrowest wins.
+
     :param cluster: the cluster's name.
     :param zk: ZooKeeper's addresses, ``host:port[,host:port…][/chroot]``.
+    :param servers: a fixed list of ``host:port`` instead of ZooKeeper: all of them are taken to have every
+        namespace, and none of them leads.
     :param zk_root: where clusters live in ZooKeeper.
     :param zk_session_timeout: seconds; upstream's default.
     :param zk_connect_timeout: seconds that an attempt to connect to ZooKeeper may take; upstream's default.
-    :param grouping: which servers are called: ``random`` one, the ``first`` (the leader where one is known),
-        ``all``.
-    :param grouping_results: what is made of their answers: a ``single`` one, a ``vector`` (list) of all, a
-        ``map`` from address to answer, or ``nil`` (None).
-    :param grouping_exceptions: ``all``: a call fails if all servers failed; ``any``: if one of them did.
-    :param unavailable_value: the result of a call when no server has the namespace; without one, the call
+    :param grouping: which servers are called: a ``random`` one; the ``first`` (the leader where one is
+        known); the ``leader``, for which a call waits if need be; the one with the ``least-in-flight`` calls
+        of this client; a ``weighted`` random one, by ``:weight`` of the servers' data (1 where they tell
+        none); ``all``; or a function ``(ns, fn, params, client, servers)`` that returns one of these names,
+        an address, several addresses, or a Deferred of these.
+    :param grouping_results: what is made of their answers: a ``single`` one; a ``vector`` (list) of all; a
+        ``map`` from address to answer; ``nil`` (None); or a function ``(ns, fn, params)`` that returns one of
+        these names, or a function of the list of outcomes.
+    :param grouping_exceptions: ``all``: a call fails if all servers failed; ``any``: if one of them did; or a
+        function ``(valid, failed)`` of the outcomes, whose answer is true if the call has failed.
+    :param unavailable_value: the result of a call for which there is no server to ask; without one, the call
         fails with :class:`~slacker.errors.Unavailable`.
     :param timeout: seconds that a call may take, waiting for a server included.
-    :param discovery: where the servers are learnt from, instead of ZooKeeper.
+    :param retries: how often a call may be made again when the connection broke after it may have run. Only
+        for functions that may run twice; not for ``all`` or for addresses chosen by a function.
+    :param interceptors: look at calls and results on their way.
+    :param on_server_data: called with an address and what that server says of itself, whenever that changes.
+    :param discovery: where the servers are learnt from, instead of ZooKeeper or a list.
     :param connect: what makes the clients of single servers.
     :param client_options: for each server's :class:`~slacker.Client`: content_type, keepalive, backlog,
         max_frame, name, connect_timeout.
@@ -111,14 +96,18 @@ class ClusterClient:
         cluster: str,
         zk: str = "127.0.0.1:2181",
         *,
+        servers: Sequence[str] | None = None,
         zk_root: str = "/slacker/cluster",
         zk_session_timeout: float = 15.0,
         zk_connect_timeout: float = 10.0,
-        grouping: str = "random",
-        grouping_results: str = "single",
-        grouping_exceptions: str = "all",
+        grouping: str | Callable[..., Any] = "random",
+        grouping_results: str | Callable[..., Any] = "single",
+        grouping_exceptions: str | Callable[..., Any] = "all",
         unavailable_value: Any = UNSET,
         timeout: float = 10.0,
+        retries: int = 0,
+        interceptors: Sequence[Interceptor] = (),
+        on_server_data: Callable[[str, Any], object] | None = None,
         discovery: IDiscovery | None = None,
         connect: Callable[..., Client] = Client,
         reactor: object | None = None,
@@ -126,28 +115,32 @@ class ClusterClient:
     ) -> None:
         if reactor is None:
             from twisted.internet import reactor
-        check_grouping(grouping)
-        check_merging(grouping_results, grouping_exceptions)
         self._clock = clock = cast(IReactorTime, reactor)
+        self._defaults = _checked(
+            Options(
+                grouping, grouping_results, grouping_exceptions, unavailable_value, timeout, None, retries
+            )
+        )
         self._zookeeper: ZookeeperClient | None = None
-        if discovery is None:
+        if servers is not None:
+            discovery = StaticDiscovery(servers)
+        elif discovery is None:
             layout = Layout(zk_root, cluster)
             self._zookeeper = ZookeeperClient(
                 zk, session_timeout=zk_session_timeout, connect_timeout=zk_connect_timeout, reactor=clock
             )
             discovery = ZookeeperDiscovery(self._zookeeper, layout, clock=clock)
         self._discovery = discovery
-        self._defaults = _Options(
-            grouping, grouping_results, grouping_exceptions, unavailable_value, timeout, None
-        )
+        if on_server_data is not None:
+            discovery.subscribe_data(on_server_data)
 
         def new_client(address: str, on_change: Callable[[Client], None]) -> Client:
             return connect(address, timeout=timeout, reactor=reactor, on_change=on_change, **client_options)
 
         new_client("127.0.0.1:1", lambda _: None)  # wrong options are refused here, not at the first call
         self._routes = Routes(discovery, new_client, clock)
+        self._dispatcher = Dispatcher(self, self._routes, interceptors, clock)
         self._started = False
-        self._closed = False
 
     # Calling
 
@@ -157,12 +150,13 @@ class ClusterClient:
         function: str,
         args: Sequence[Any] = (),
         *,
-        grouping: str | None = None,
-        grouping_results: str | None = None,
-        grouping_exceptions: str | None = None,
+        grouping: str | Callable[..., Any] | None = None,
+        grouping_results: str | Callable[..., Any] | None = None,
+        grouping_exceptions: str | Callable[..., Any] | None = None,
         unavailable_value: Any = UNSET,
         timeout: float | None = None,
         content_type: str | None = None,
+        retries: int | None = None,
     ) -> Deferred[Any]:
         """Call ``namespace/function``, a name taken verbatim, on the servers that the grouping chooses.
 
@@ -173,8 +167,6 @@ class ClusterClient:
             where several were, :class:`~slacker.errors.Unavailable` where none was.
         """
         options = defaults = self._defaults
-        if self._closed:
-            return fail(NotSent(f"{namespace}/{function} was not sent: the cluster client is closed"))
         try:
             if (
                 grouping
@@ -182,27 +174,25 @@ class ClusterClient:
                 or grouping_exceptions
                 or timeout
                 or content_type
+                or retries is not None
                 or unavailable_value is not UNSET
             ):
-                options = _Options(
-                    grouping or defaults.grouping,
-                    grouping_results or defaults.results,
-                    grouping_exceptions or defaults.exceptions,
-                    defaults.unavailable_value if unavailable_value is UNSET else unavailable_value,
-                    timeout or defaults.timeout,
-                    content_type,
+                options = _checked(
+                    Options(
+                        grouping or defaults.grouping,
+                        grouping_results or defaults.results,
+                        grouping_exceptions or defaults.exceptions,
+                        defaults.unavailable_value if unavailable_value is UNSET else unavailable_value,
+                        timeout or defaults.timeout,
+                        content_type,
+                        defaults.retries if retries is None else retries,
+                    )
                 )
-                check_grouping(options.grouping)
-                check_merging(options.results, options.exceptions)
             route = self._routes.routes.get(namespace) or self._follow(namespace, function)
-        except ConfigurationError as error:
+        except (ConfigurationError, NotSent) as error:
             return fail(error)
-        if route.stale:
-            route.refresh()
-        call = _Call(route, namespace, function, args, options)
-        if route.servers:
-            return self._dispatch(call)
-        return Deferred.fromCoroutine(self._when_available(call))
+        call = ClusterCall(namespace, function, args, options, route, self._clock.seconds())
+        return self._dispatcher.dispatch(call)
 
     def namespace(self, name: str) -> Namespace:
         """The functions of a namespace as attributes and items."""
@@ -211,6 +201,8 @@ class ClusterClient:
     def function(self, name: str, **options: Any) -> RemoteFunction:
         """``namespace/function`` as a Python callable; the options are those of :meth:`call`."""
         return RemoteFunction.named(self.call, name, options)
+
+    # What is known of the cluster
 
     def servers(self, namespace: str) -> list[str]:
         """Addresses of the namespace's servers that are connected now; asking begins to follow it.
@@ -221,11 +213,42 @@ class ClusterClient:
         route.refresh()
         return [client.address for client in route.servers]
 
+    def server_data(self, address: str) -> Any:
+        """What the server says of itself, any EDN value; None while that is not known.
+
+        :raises ConfigurationError: if this is no address.
+        """
+        self._start()
+        return self._discovery.server_data(address)
+
+    def status(self) -> dict[str, NamespaceStatus]:
+        """What is known of each namespace that was called so far."""
+        now = self._clock.seconds()
+        found = {}
+        for namespace, route in self._routes.routes.items():
+            route.refresh()
+            view = route.view
+            confirmed = None if view.confirmed_at is None else now - view.confirmed_at
+            connected = tuple(client.address for client in route.servers)
+            found[namespace] = NamespaceStatus(view.servers, connected, view.leader, confirmed)
+        return found
+
+    def functions(self, prefix: str | None = None) -> Deferred[list[str]]:
+        """``namespace/function`` of all published functions whose name begins so, from ZooKeeper.
+
+        A function that was published once is listed even if no server has it now, as upstream does.
+        """
+        return self._described(lambda: self._discovery.functions(prefix or ""))
+
+    def meta(self, name: str) -> Deferred[dict[Any, Any]]:
+        """What ZooKeeper holds of ``namespace/function``: ``:name``, ``:doc``, ``:arglists``, if anything."""
+        return self._described(lambda: self._discovery.meta(name))
+
     def close(self) -> Deferred[None]:
         """Close all connections, to servers and to ZooKeeper; fail what is pending, and tell when done."""
-        if self._closed:
+        if self._dispatcher.closed:
             return succeed(None)
-        self._closed = True
+        self._dispatcher.closed = True
         return Deferred.fromCoroutine(self._close())
 
     async def _close(self) -> None:
@@ -235,96 +258,44 @@ class ClusterClient:
             if self._zookeeper is not None:
                 await self._zookeeper.close()
 
-    # The way of one call
-
-    async def _when_available(self, call: _Call) -> Any:
-        """Wait until the namespace has a connected server, within the call's timeout."""
-        route, options = call.route, call.options
-        deadline = self._clock.seconds() + options.timeout
-        while not route.servers:
-            if self._closed:
-                raise NotSent(f"{call.name} was not sent: the cluster client is closed", function=call.name)
-            view = route.view
-            if view.confirmed and not view.servers:
-                if options.unavailable_value is not UNSET:
-                    return options.unavailable_value
-                raise Unavailable(
-                    f"no server of the cluster has the namespace {call.namespace}", function=call.name
-                )
-            remaining = deadline - self._clock.seconds()
-            if remaining <= 0:
-                why = "ZooKeeper has not said yet which servers have it"
-                if view.servers:
-                    known = ", ".join(view.servers[:3]) + (", …" if len(view.servers) > 3 else "")
-                    why = f"none of its {len(view.servers)} servers ({known}) is connected"
-                raise Unavailable(
-                    f"{call.name} found no server within {options.timeout} s: {why}", function=call.name
-                )
-            await route.when_changed(self._clock, remaining)
-            route.refresh()
-        call.options = evolve(options, timeout=max(deadline - self._clock.seconds(), 0.001))
-        return await self._dispatch(call)
-
-    def _dispatch(self, call: _Call) -> Deferred[Any]:
-        """Choose among the connected servers, of which there is at least one, and call."""
-        route, options = call.route, call.options
-        choose = ONE_SERVER.get(options.grouping)
-        if choose is None:
-            return self._call_several(call, route.servers)
-        client = choose(route.servers, route.leader)
-        if options.results != "single":
-            return self._call_several(call, [client])
-        return call.on(client).addErrback(self._elsewhere, call, client)
-
-    def _elsewhere(self, failure: Failure, call: _Call, client: Client) -> Failure | Deferred[Any]:
-        """A call that certainly did not run goes to another server, where the policy leaves a choice."""
-        if failure.check(NotSent, ServerBusy) is None or self._closed:
-            return failure
-        route = call.route
-        if route.stale:
-            route.refresh()
-        call.tried += (client,)
-        others = [server for server in route.servers if server not in call.tried]
-        if not others:
-            return failure
-        leader = route.leader if route.leader in others else None
-        client = ONE_SERVER[call.options.grouping](others, leader)
-        return call.on(client).addErrback(self._elsewhere, call, client)
-
-    def _call_several(self, call: _Call, clients: Sequence[Client]) -> Deferred[Any]:
-        """Call all of these, and merge what they answer."""
-        began = self._clock.seconds()
-        seconds = [0.0] * len(clients)
-
-        def note(result: Any, index: int) -> Any:
-            seconds[index] = self._clock.seconds() - began
-            return result
-
-        def gathered(results: list[tuple[bool, Any]]) -> Any:
-            outcomes = [
-                Outcome(client.address, value, None, took)
-                if good
-                else Outcome(client.address, None, value.value, took)
-                for client, (good, value), took in zip(clients, results, seconds, strict=True)
-            ]
-            return merge(call.name, outcomes, call.options.results, call.options.exceptions)
-
-        calls = [call.on(client).addBoth(note, index) for index, client in enumerate(clients)]
-        return DeferredList(calls, consumeErrors=True).addCallback(gathered)
-
     # Following the cluster
 
     def _follow(self, namespace: str, function: str) -> Route:
         """Begin to follow a namespace."""
         wire_name(namespace, function)
+        self._start()
+        return self._routes.follow(namespace)
+
+    def _start(self) -> None:
+        if self._dispatcher.closed:
+            raise NotSent("the cluster client is closed; make a new one")
         if not self._started:
             self._started = True
             self._discovery.start()
             if self._zookeeper is not None:
                 self._zookeeper.connect().addErrback(self._not_connected)
-        return self._routes.follow(namespace)
 
     def _not_connected(self, failure: Failure) -> None:
         """ZooKeeper is out of reach at the start; its client goes on trying."""
-        if not self._closed:
+        if not self._dispatcher.closed:
             _log.warn("{reason}", reason=failure.getErrorMessage())
+
+    def _described(self, ask: Callable[[], Deferred[Any]]) -> Deferred[Any]:
+        try:
+            self._start()
+            return ask().addTimeout(self._defaults.timeout, self._clock, self._not_described)
+        except (ConfigurationError, NotSent) as error:
+            return fail(error)
+
+    def _not_described(self, result: object, seconds: float) -> Failure:
+        return Failure(Unavailable(f"ZooKeeper could not be asked within {seconds} s"))
+
+
+def _checked(options: Options) -> Options:
+    check_grouping(options.grouping)
+    check_merging(options.results, options.exceptions)
+    if options.timeout <= 0:
+        raise ConfigurationError(f"timeout should be more than 0 seconds, not {options.timeout}")
+    if options.retries < 0:
+        raise ConfigurationError(f"retries should be 0 or more, not {options.retries}")
+    return options

@@ -8,16 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
 from slacker.address import parse_address
-from slacker.cluster.layout import Layout, is_server, leader_address, server_data_value
-from slacker.errors import ConfigurationError, ContentError, ZookeeperError
-from slacker.zookeeper import Stat, ZookeeperClient
-from slacker.zookeeper.recipes import ChildrenWatch, DataWatch
+from slacker.errors import ConfigurationError, ZookeeperError
 
 _log = Logger()
 
@@ -67,13 +63,13 @@ class NamespaceView:
         if waiting in self._waiting:
             self._waiting.remove(waiting)
 
-    def _confirm(self, seconds: float | None) -> None:
+    def confirm(self, seconds: float | None) -> None:
         self.confirmed, self.confirmed_at = True, seconds
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.callback(None)
 
-    def _stopped(self) -> None:
+    def stopped(self) -> None:
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.errback(ZookeeperError(f"stopped before {self.namespace} was looked up"))
@@ -104,6 +100,15 @@ class IDiscovery(Interface):
     def subscribe(callback: Callable[[NamespaceView], None]) -> None:
         """Call back on the reactor after each change of a view's servers or leader."""
 
+    def subscribe_data(callback: Callable[[str, Any], object]) -> None:
+        """Call back on the reactor with address and new value when the data of a followed server changes."""
+
+    def functions(prefix: str) -> Deferred[list[str]]:
+        """``namespace/function`` of the published functions whose name begins so."""
+
+    def meta(name: str) -> Deferred[dict[Any, Any]]:
+        """What is published of ``namespace/function``; empty if nothing is."""
+
 
 @implementer(IDiscovery)
 class StaticDiscovery:
@@ -127,7 +132,7 @@ class StaticDiscovery:
     def view(self, namespace: str) -> NamespaceView:
         known = self._views.get(namespace)
         if known is None:
-            _check_room(self._views, namespace)
+            check_room(self._views, namespace)
             known = self._views[namespace] = NamespaceView(namespace)
             known.servers = self._servers
             known.confirmed = True
@@ -139,206 +144,18 @@ class StaticDiscovery:
     def subscribe(self, callback: Callable[[NamespaceView], None]) -> None:
         """Nothing changes, so there will be no call."""
 
+    def subscribe_data(self, callback: Callable[[str, Any], object]) -> None:
+        """Nothing changes, so there will be no call."""
 
-def _check_room(views: dict[str, Any], namespace: str) -> None:
+    def functions(self, prefix: str) -> Deferred[list[str]]:
+        """Nobody publishes anything here; a ``Client`` can ask one of the servers."""
+        return fail(ConfigurationError("a fixed list of servers describes no functions: ask one of them"))
+
+    def meta(self, name: str) -> Deferred[dict[Any, Any]]:
+        """Nobody publishes anything here; a ``Client`` can ask one of the servers."""
+        return fail(ConfigurationError(f"a fixed list of servers does not describe {name}: ask one of them"))
+
+
+def check_room(views: dict[str, Any], namespace: str) -> None:
     if len(views) >= _MAX_NAMESPACES:
         raise ConfigurationError(f"{namespace}: {_MAX_NAMESPACES:,} other namespaces are followed already")
-
-
-@implementer(IDiscovery)
-class ZookeeperDiscovery:
-    """Follows a cluster in ZooKeeper, with one watch on each namespace, and one on who leads it.
-
-    While ZooKeeper is out of reach the last known servers stay. The client is connected and closed by the
-    caller.
-    """
-
-    def __init__(self, zookeeper: ZookeeperClient, layout: Layout, *, clock: IReactorTime) -> None:
-        self._zookeeper = zookeeper
-        self._layout = layout
-        self._clock = clock
-        self._namespaces: dict[str, _Namespace] = {}
-        self._data: dict[str, _ServerData] = {}
-        self._absent: set[str] = set()  # those of _data without a node
-        self._subscribers: list[Callable[[NamespaceView], None]] = []
-        self._running = False
-
-    def start(self) -> None:
-        self._running = True
-        for namespace in self._namespaces.values():
-            namespace.start()
-        for data in self._data.values():
-            data.start()
-
-    def stop(self) -> Deferred[None]:
-        self._running = False
-        for namespace in self._namespaces.values():
-            namespace.stop()
-        for data in self._data.values():
-            data.stop()
-        return succeed(None)
-
-    def view(self, namespace: str) -> NamespaceView:
-        known = self._namespaces.get(namespace)
-        if known is None:
-            _check_room(self._namespaces, namespace)
-            known = _Namespace(namespace, self._zookeeper, self._layout, self._clock, self._changed)
-            self._namespaces[namespace] = known
-            if self._running:
-                known.start()
-        return known.view
-
-    def server_data(self, address: str) -> Any:
-        known = self._data.get(address)
-        if known is None:
-            if len(self._data) >= _MAX_SERVERS:
-                return None
-            known = _ServerData(address, self._zookeeper, self._layout, self._clock, self._data_answered)
-            self._data[address] = known
-            if self._running:
-                known.start()
-        return known.value
-
-    def subscribe(self, callback: Callable[[NamespaceView], None]) -> None:
-        self._subscribers.append(callback)
-
-    def _changed(self, view: NamespaceView) -> None:
-        for subscriber in self._subscribers:
-            _call(subscriber, view)
-        for address in list(self._absent):
-            self._data_answered(address, there=False)
-
-    def _data_answered(self, address: str, *, there: bool) -> None:
-        """Forget a server that has neither a node nor a namespace; whoever asks again begins anew."""
-        if there:
-            self._absent.discard(address)
-        elif any(address in namespace.view.servers for namespace in self._namespaces.values()):
-            self._absent.add(address)
-        else:
-            self._absent.discard(address)
-            self._data.pop(address).stop()
-
-
-def _call(subscriber: Callable[[NamespaceView], None], view: NamespaceView) -> None:
-    try:
-        subscriber(view)
-    except Exception:
-        _log.failure("a call-back about the servers of {namespace} raised", namespace=view.namespace)
-
-
-class _Namespace:
-    """Two watched nodes, reduced to one view."""
-
-    def __init__(
-        self,
-        namespace: str,
-        zookeeper: ZookeeperClient,
-        layout: Layout,
-        clock: IReactorTime,
-        changed: Callable[[NamespaceView], None],
-    ) -> None:
-        self.view = NamespaceView(namespace)
-        self._clock = clock
-        self._changed = changed
-        self._leader = ""  # as named, alive or not
-        self._bad: set[str] = set()  # children that are no servers, as of the last answer
-        self._grace: IDelayedCall | None = None
-        self._watches: list[ChildrenWatch | DataWatch] = [
-            DataWatch(zookeeper, layout.leader(namespace), self._leader_answered, clock=clock),
-            ChildrenWatch(zookeeper, layout.namespace(namespace), self._children_answered, clock=clock),
-        ]
-
-    def start(self) -> None:
-        for watch in self._watches:
-            watch.start()
-
-    def stop(self) -> None:
-        for watch in self._watches:
-            watch.stop()
-        self._end_grace()
-        self.view._stopped()
-
-    def _children_answered(self, answer: tuple[list[str], Stat] | None) -> None:
-        servers = self._servers_among(answer[0]) if answer is not None else ()
-        if servers or not self.view.servers:
-            self._end_grace()
-            self._update(servers)
-        elif self._grace is None:
-            self._grace = self._clock.callLater(_GRACE, self._grace_over)
-        self.view._confirm(self._clock.seconds())
-
-    def _servers_among(self, children: Sequence[str]) -> tuple[str, ...]:
-        servers = []
-        bad = set()
-        for child in children:
-            if not is_server(child):
-                continue
-            try:
-                parse_address(child)
-            except ConfigurationError as error:
-                bad.add(child)
-                if child not in self._bad:
-                    _log.warn(
-                        "namespace {namespace}: ignoring {child!r}: {reason}",
-                        namespace=self.view.namespace,
-                        child=child,
-                        reason=str(error),
-                    )
-            else:
-                servers.append(child)
-        self._bad = bad
-        return tuple(sorted(servers))
-
-    def _leader_answered(self, answer: tuple[bytes | None, Stat] | None) -> None:
-        self._leader = leader_address(answer[0]) if answer is not None else ""
-        self._update(self.view.servers)
-
-    def _update(self, servers: tuple[str, ...]) -> None:
-        leader = self._leader if self._leader in servers else None
-        if servers == self.view.servers and leader == self.view.leader:
-            return
-        self.view.servers, self.view.leader = servers, leader
-        self._changed(self.view)
-
-    def _grace_over(self) -> None:
-        self._grace = None
-        self._update(())
-
-    def _end_grace(self) -> None:
-        grace, self._grace = self._grace, None
-        if grace is not None:
-            grace.cancel()
-
-
-class _ServerData:
-    """The data of one server, followed."""
-
-    def __init__(
-        self,
-        address: str,
-        zookeeper: ZookeeperClient,
-        layout: Layout,
-        clock: IReactorTime,
-        answered: Callable[..., None],
-    ) -> None:
-        self.value: Any = None
-        self._address = address
-        self._tell = answered
-        self._watch = DataWatch(zookeeper, layout.server(address), self._answered, clock=clock)
-
-    def start(self) -> None:
-        self._watch.start()
-
-    def stop(self) -> None:
-        self._watch.stop()
-
-    def _answered(self, answer: tuple[bytes | None, Stat] | None) -> None:
-        self.value = None
-        if answer is not None:
-            try:
-                self.value = server_data_value(answer[0])
-            except ContentError as error:
-                _log.warn(
-                    "ignoring the data of server {address}: {error}", address=self._address, error=error
-                )
-        self._tell(self._address, there=answer is not None)

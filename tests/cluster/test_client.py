@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from slacker.cluster.client import ClusterClient
-from slacker.cluster.discovery import IDiscovery, NamespaceView, StaticDiscovery
+from slacker.cluster.discovery import IDiscovery, NamespaceView
+from slacker.content.values import Keyword
 from slacker.errors import (
     ClusterError,
     ConfigurationError,
@@ -20,6 +21,7 @@ from slacker.errors import (
     ServerBusy,
     Unavailable,
 )
+from slacker.interceptors import Interceptor
 from slacker.server import SlackerServer, nonblocking
 from slacker.testing import Network
 
@@ -33,7 +35,9 @@ class ToldDiscovery:
     def __init__(self) -> None:
         self.views: dict[str, NamespaceView] = {}
         self.running = False
+        self.data: dict[str, Any] = {}
         self._callback: Callable[[NamespaceView], None] = lambda _: None
+        self._data_callbacks: list[Callable[[str, Any], object]] = []
 
     def start(self) -> None:
         self.running = True
@@ -46,7 +50,21 @@ class ToldDiscovery:
         return self.views.setdefault(namespace, NamespaceView(namespace))
 
     def server_data(self, address: str) -> Any:
-        return None
+        return self.data.get(address)
+
+    def subscribe_data(self, callback: Callable[[str, Any], object]) -> None:
+        self._data_callbacks.append(callback)
+
+    def functions(self, prefix: str) -> Deferred[list[str]]:
+        return succeed([name for name in ["n/where", "m/where"] if name.startswith(prefix)])
+
+    def meta(self, name: str) -> Deferred[dict[Any, Any]]:
+        return Deferred() if name == "n/unanswered" else succeed({"name": name})
+
+    def tell_data(self, address: str, data: Any) -> None:
+        self.data[address] = data
+        for callback in self._data_callbacks:
+            callback(address, data)
 
     def subscribe(self, callback: Callable[[NamespaceView], None]) -> None:
         self._callback = callback
@@ -149,6 +167,218 @@ class ClusterClientTests(SynchronousTestCase):
         self.connect(A)
         error = self.failure(self.client.call("n", "fails-on", [[A]]), RemoteError)
         self.assertEqual(error.server, A)
+
+    def test_least_in_flight_goes_where_the_fewest_calls_are(self) -> None:
+        self.connect(A, B, C)
+        wait = self.client.function("n/wait", grouping="least-in-flight")
+        calls = [wait() for _ in range(7)]
+        self.network.flush()
+        in_flight = [self.servers[address].calls_running for address in (A, B, C)]
+        self.assertEqual(sorted(in_flight), [2, 2, 3])
+        for deferred in self.waiting:
+            deferred.callback(None)
+        for call in calls:
+            self.result(call)
+        busy = self.client.call("n", "wait", grouping="first")  # counted, too
+        for _ in range(10):
+            self.assertNotEqual(self.result(self.client.call("n", "where", grouping="least-in-flight")), A)
+        self.network.cut(A)
+        self.failure(busy, ConnectionLost)
+
+    def test_weighted_follows_what_the_servers_say_of_themselves(self) -> None:
+        self.connect(A, B)
+        self.discovery.tell_data(A, {Keyword("weight"): 0})
+        weighted = self.client.function("n/where", grouping="weighted")
+        self.assertEqual({self.result(weighted()) for _ in range(20)}, {B})
+        self.discovery.tell_data(A, {Keyword("weight"): 1})
+        self.discovery.tell_data(B, {Keyword("weight"): 0})
+        self.assertEqual({self.result(weighted()) for _ in range(20)}, {A})
+
+    # The leader
+
+    def test_a_call_of_the_leader_goes_to_it_and_to_no_other(self) -> None:
+        self.connect(A, B, leader=B)
+        leader = self.client.function("n/where", grouping="leader")
+        self.assertEqual({self.result(leader()) for _ in range(10)}, {B})
+        self.servers[B].draining = True
+        self.failure(leader(), ServerBusy)
+
+    def test_it_waits_for_a_leader_within_its_timeout(self) -> None:
+        self.connect(A, B)
+        call = self.client.call("n", "where", grouping="leader", timeout=5.0)
+        self.network.advance(1)
+        self.assertNoResult(call)
+        self.discovery.tell("n", A, B, leader=A)
+        self.assertEqual(self.result(call), A)
+
+    def test_without_a_leader_in_time_it_is_unavailable_and_says_who_is_missing(self) -> None:
+        self.connect(A, B)
+        call = self.client.call("n", "where", grouping="leader", timeout=2.0)
+        self.network.advance(2)
+        self.assertIn("none of them leads", str(self.failure(call, Unavailable)))
+        self.connect(A, B, leader=B)
+        self.network.refuse(B)
+        call = self.client.call("n", "where", grouping="leader", timeout=2.0)
+        self.network.advance(2)
+        self.assertIn(f"the leader, {B}, is not connected", str(self.failure(call, Unavailable)))
+
+    # Functions that choose
+
+    def test_a_function_may_return_a_policy_an_address_or_several(self) -> None:
+        self.connect(A, B, C, leader=B)
+        seen: list[Any] = []
+
+        def choose(*given: Any) -> Any:
+            seen.append(given)
+            return choice
+
+        call = self.client.function("n/where", grouping=choose)
+        choices: list[tuple[Any, Any]] = [
+            ("leader", B),
+            (C, C),
+            (succeed(C), C),
+            ([C, A], C),
+            ((A,), A),
+            ("all", A),
+            (succeed("first"), B),
+        ]
+        for choice, answer in choices:  # noqa: B007  choose() reads it
+            self.assertEqual(self.result(call()), answer)
+        self.assertEqual(seen[0], ("n", "where", (), self.client, [A, B, C]))
+
+    def test_several_addresses_are_merged(self) -> None:
+        self.connect(A, B, C)
+        call = self.client.call("n", "where", grouping=lambda *_: [C, A], grouping_results="map")
+        self.assertEqual(self.result(call), {A: A, C: C})
+
+    def test_what_is_no_choice_is_refused(self) -> None:
+        self.connect(A)
+        wrong: list[Any] = ["rnadom", 3, None, [3], {"a": 1}]
+        for choice in wrong:
+            call = self.client.call("n", "where", grouping=lambda *_: choice)  # noqa: B023
+            self.assertIn("grouping function of n/where", str(self.failure(call, ConfigurationError)))
+
+    def test_an_address_that_is_not_connected_or_none_at_all_is_unavailable(self) -> None:
+        self.connect(A)
+        choices: list[Any] = [B, [A, B], [], "10.9.9.9:1"]
+        for choice in choices:
+            call = self.client.function("n/where", grouping=lambda *_: choice)  # noqa: B023
+            self.failure(call(), Unavailable)
+            self.assertEqual(self.result(call.with_options(unavailable_value=0)()), 0)
+
+    def test_a_named_address_is_not_replaced_by_another(self) -> None:
+        self.connect(A, B)
+        self.servers[A].draining = True
+        self.failure(self.client.call("n", "where", grouping=lambda *_: A), ServerBusy)
+
+    def test_a_function_that_raises_fails_the_call(self) -> None:
+        self.connect(A)
+
+        def choose(*_: Any) -> Any:
+            raise KeyError("no")
+
+        self.failure(self.client.call("n", "where", grouping=choose), KeyError)
+
+    def test_functions_reduce_and_decide_what_is_a_failure(self) -> None:
+        self.connect(A, B, C)
+        call = self.client.function("n/fails-on", grouping="all", grouping_results=lambda *_: len)
+        self.assertEqual(self.result(call([B])), 2)
+        strict = call.with_options(grouping_exceptions=lambda valid, failed: len(failed) > 1)
+        self.assertEqual(self.result(strict([B])), 2)
+        self.failure(strict([A, B]), ClusterError)
+        wrong = call.with_options(grouping_results=lambda *_: "list")
+        self.failure(wrong([]), ConfigurationError)
+
+    # Calls that may run twice
+
+    def test_a_lost_call_is_made_again_where_the_caller_allows_it(self) -> None:
+        self.connect(A, B)
+        call = self.client.call("n", "wait", grouping="first", retries=1)
+        self.network.flush()
+        self.network.refuse(A)
+        self.network.flush()
+        self.assertEqual(len(self.waiting), 2)
+        self.waiting[1].callback("again")
+        self.assertEqual(self.result(call), "again")
+
+    def test_no_more_often_than_allowed(self) -> None:
+        self.connect(A, B, C)
+        call = self.client.call("n", "wait", grouping="first", retries=1)
+        for address in (A, B):
+            self.network.flush()
+            self.network.refuse(address)
+        self.failure(call, ConnectionLost)
+        self.assertEqual(len(self.waiting), 2)
+
+    def test_where_nobody_else_is_left_it_waits_for_the_server_to_come_back(self) -> None:
+        self.connect(A)
+        call = self.client.call("n", "wait", retries=1)
+        self.network.flush()
+        self.network.refuse(A)
+        self.start(A)
+        self.network.advance(1)
+        self.assertEqual(len(self.waiting), 2)
+        self.waiting[1].callback("again")
+        self.assertEqual(self.result(call), "again")
+
+    # Interceptors
+
+    def test_interceptors_see_and_change_what_is_merged_and_what_comes_of_it(self) -> None:
+        class Odd(Interceptor):
+            def before_merge(self, call: Any, outcomes: Any) -> Any:
+                return succeed([outcome for outcome in outcomes if outcome.address != B])
+
+            def after_merge(self, call: Any, result: Any) -> Any:
+                return (call.name, result)
+
+        class Mend(Interceptor):
+            def after_merge(self, call: Any, result: Any) -> Any:
+                return "mended" if isinstance(result, ClusterError) else result
+
+        client = self.cluster(interceptors=[Odd(), Mend()])
+        self.discovery.tell("n", A, B, C)
+        client.servers("n")
+        self.network.flush()
+        every = client.function("n/where", grouping="all", grouping_results="vector")
+        self.assertEqual(self.result(every()), ("n/where", [A, C]))
+        self.assertEqual(self.result(client.call("n", "where", grouping="first")), ("n/where", A))
+        failing = client.call("n", "fails-on", [[A, B, C]], grouping="all")
+        self.assertEqual(self.result(failing), ("n/fails-on", "mended"))
+
+    def test_an_interceptor_may_make_a_result_a_failure(self) -> None:
+        class Strict(Interceptor):
+            def after_merge(self, call: Any, result: Any) -> Any:
+                return ValueError("not good enough")
+
+        client = self.cluster(interceptors=[Strict()])
+        self.discovery.tell("n", A)
+        self.failure(client.call("n", "where"), ValueError)
+
+    # What is known
+
+    def test_the_status_tells_what_is_known_of_each_namespace(self) -> None:
+        self.connect(A, B, leader=B)
+        self.network.refuse(A)
+        self.discovery.views["n"].confirmed_at = self.network.reactor.seconds()
+        self.network.advance(3)
+        status = self.client.status()["n"]
+        self.assertEqual((status.servers, status.connected, status.leader), ((A, B), (B,), B))
+        self.assertEqual(status.confirmed, 3.0)
+
+    def test_changes_of_server_data_are_told(self) -> None:
+        told: list[Any] = []
+        client = self.cluster(on_server_data=lambda address, data: told.append((address, data)))
+        self.discovery.tell_data(A, {"x": 1})
+        self.assertEqual(told, [(A, {"x": 1})])
+        self.assertEqual(client.server_data(A), {"x": 1})
+
+    def test_functions_and_metadata_come_from_the_discovery(self) -> None:
+        self.assertEqual(self.result(self.client.functions()), ["n/where", "m/where"])
+        self.assertEqual(self.result(self.client.functions("n/")), ["n/where"])
+        self.assertEqual(self.result(self.client.meta("n/where")), {"name": "n/where"})
+        unanswered = self.client.meta("n/unanswered")
+        self.network.advance(10)
+        self.failure(unanswered, Unavailable)
 
     # All servers
 
@@ -364,6 +594,7 @@ class ClusterClientTests(SynchronousTestCase):
             self.assertRaises(ConfigurationError, self.cluster, **options)
             self.failure(self.client.call("n", "where", **options), ConfigurationError)
         self.assertRaises(ConfigurationError, self.cluster, timeout=0)
+        self.assertRaises(ConfigurationError, self.cluster, retries=-1)
         self.assertRaises(ConfigurationError, self.cluster, content_type="xml")
         self.failure(self.client.call("a/b", "where"), ConfigurationError)
 
@@ -381,7 +612,9 @@ class ClusterClientTests(SynchronousTestCase):
         self.assertIsNone(self.result(self.client.close()))
 
     def test_a_list_of_addresses_is_a_cluster_too(self) -> None:
-        client = self.cluster(discovery=StaticDiscovery([A, B]))
+        client = self.cluster(servers=[A, B])
+        self.failure(client.functions(), ConfigurationError)
+        self.failure(client.meta("n/where"), ConfigurationError)
         self.assertIn(self.result(client.call("n", "where")), [A, B])
         every = client.function("n/where", grouping="all", grouping_results="map")
         self.assertEqual(self.result(every()), {A: A, B: B})

@@ -8,8 +8,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from slacker.cluster import discovery as module
-from slacker.cluster.discovery import IDiscovery, NamespaceView, StaticDiscovery, ZookeeperDiscovery
+from slacker.cluster import zookeeper_discovery
+from slacker.cluster.discovery import IDiscovery, NamespaceView, StaticDiscovery
 from slacker.cluster.layout import Layout
+from slacker.cluster.zookeeper_discovery import ZookeeperDiscovery
 from slacker.content.values import Keyword
 from slacker.errors import ConfigurationError, ZookeeperError
 from tests.zookeeper.fakes import install
@@ -301,7 +303,7 @@ class ServerDataTests(DiscoveryCase):
         self.assertIn(("get", self.layout.server(ONE)), self.world.requests)
 
     def test_there_is_a_limit_to_servers(self) -> None:
-        self.patch(module, "_MAX_SERVERS", 1)
+        self.patch(zookeeper_discovery, "_MAX_SERVERS", 1)
         for address in (ONE, TWO):
             self.world.put(self.layout.server(address), b"5")
         self.assertEqual((self.read(ONE), self.read(TWO)), (5, None))

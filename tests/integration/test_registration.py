@@ -6,9 +6,10 @@ from typing import Any
 
 from twisted.internet.defer import gatherResults
 
-from slacker.cluster.discovery import NamespaceView, ZookeeperDiscovery
+from slacker.cluster.discovery import NamespaceView
 from slacker.cluster.layout import Layout
 from slacker.cluster.publisher import Publisher
+from slacker.cluster.zookeeper_discovery import ZookeeperDiscovery
 from slacker.content.values import Keyword
 from slacker.zookeeper import EPHEMERAL, State, ZookeeperClient
 from slacker.zookeeper.recipes import create_path

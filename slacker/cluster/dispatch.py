@@ -1,0 +1,274 @@
+"""The way of one cluster call: choose servers, call them, go elsewhere where that is allowed, merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define, frozen
+from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from slacker.address import parse_address
+from slacker.client import Client
+from slacker.cluster.grouping import ALL, ONE_SERVER
+from slacker.cluster.merging import IsFailure, Outcome, merge, reducer_of
+from slacker.cluster.routes import Route, Routes
+from slacker.errors import ConfigurationError, ConnectionLost, NotSent, ServerBusy, Unavailable
+from slacker.interceptors import Interceptor
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+#: Stands for an ``unavailable_value`` that was not given, since None is one that may be.
+UNSET = _Unset()
+
+
+@frozen
+class Options:
+    """How a call is made; the parameters of :class:`~slacker.ClusterClient` say what each means."""
+
+    grouping: str | Callable[..., Any]
+    results: str | Callable[..., Any]
+    exceptions: str | IsFailure
+    unavailable_value: Any
+    timeout: float
+    content_type: str | None
+    retries: int
+
+
+@define(eq=False)
+class ClusterCall:
+    """One call on a cluster.
+
+    :ivar tried: the servers that are not asked again while there is another: that certainly did not run the
+        call, or whose connection broke while it may have run and the caller said that it may run again.
+    """
+
+    namespace: str
+    function: str
+    args: Sequence[Any]
+    options: Options
+    route: Route
+    began: float
+    tried: tuple[Client, ...] = ()
+    retries: int = 0
+    late: bool = False  # some of its time has gone
+
+    @property
+    def name(self) -> str:
+        """``namespace/function``."""
+        return f"{self.namespace}/{self.function}"
+
+
+class Dispatcher:
+    """Makes cluster calls, for a cluster client.
+
+    :param client: given to functions that choose servers.
+    """
+
+    def __init__(
+        self, client: Any, routes: Routes, interceptors: Sequence[Interceptor], clock: IReactorTime
+    ) -> None:
+        self._client = client
+        self._routes = routes
+        self._interceptors = interceptors
+        self._clock = clock
+        self.closed = False
+
+    def dispatch(self, call: ClusterCall) -> Deferred[Any]:
+        """Make the call; the Deferred fires once, with the merged result."""
+        grouping = call.options.grouping
+        if isinstance(grouping, str):
+            return self._by_policy(call, grouping)
+        return self._by_function(call, grouping)
+
+    def _by_policy(self, call: ClusterCall, policy: str) -> Deferred[Any]:
+        route = call.route
+        if route.stale:
+            route.refresh()
+        if policy == ALL:
+            if not route.servers:
+                return self._when_there_is_one(call, policy)
+            return self._on_several(call, route.servers)
+        client = ONE_SERVER[policy](route, call.tried)
+        if client is None:
+            return self._when_there_is_one(call, policy)
+        if call.options.results != "single" or self._interceptors:
+            return self._on_several(call, [client])
+        return self._on(client, call).addErrback(self._elsewhere, call, policy, client)
+
+    # Functions that choose
+
+    def _by_function(self, call: ClusterCall, choose: Callable[..., Any]) -> Deferred[Any]:
+        if call.route.stale:
+            call.route.refresh()
+        if not call.route.servers:
+            return self._when_there_is_one(call, None)
+        addresses = [client.address for client in call.route.servers]
+        chosen = maybeDeferred(choose, call.namespace, call.function, call.args, self._client, addresses)
+        return chosen.addCallback(self._by_choice, call)
+
+    def _by_choice(self, choice: Any, call: ClusterCall) -> Deferred[Any]:
+        """What a function chose: the name of a policy, an address, or several."""
+        if isinstance(choice, str) and (choice == ALL or choice in ONE_SERVER):
+            return self._by_policy(call, choice)
+        addresses = [choice] if isinstance(choice, str) else choice
+        if not isinstance(addresses, (list, tuple, set, frozenset)) or not all(
+            isinstance(address, str) for address in addresses
+        ):
+            raise ConfigurationError(
+                f"the grouping function of {call.name} chose {choice!r}, which is no policy, no address and "
+                "no list of addresses"
+            )
+        clients: list[Client] = []
+        for address in addresses:
+            client = self._chosen(address, call)
+            if client is None:
+                return self._unavailable(
+                    call,
+                    f"the grouping function of {call.name} chose {address}, which is no connected server of "
+                    f"{call.namespace}",
+                )
+            clients.append(client)
+        if not clients:
+            return self._unavailable(call, f"the grouping function of {call.name} chose no server")
+        if isinstance(choice, str) and call.options.results == "single" and not self._interceptors:
+            return self._on(clients[0], call)
+        return self._on_several(call, clients)
+
+    def _chosen(self, address: str, call: ClusterCall) -> Client | None:
+        """The client of an address that a function chose; None if no connected server has it."""
+        try:
+            parse_address(address)
+        except ConfigurationError as error:
+            known = ", ".join([*ONE_SERVER, ALL])
+            raise ConfigurationError(
+                f"the grouping function of {call.name} chose {address!r}, which is no policy ({known}), "
+                f"and as an address it is wrong: {error}"
+            ) from None
+        client = self._routes.clients.get(address)
+        return client if client is not None and client in call.route.servers else None
+
+    # One server
+
+    def _on(self, client: Client, call: ClusterCall) -> Deferred[Any]:
+        timeout = call.options.timeout
+        if call.late:  # what is left of it
+            timeout = max(call.began + timeout - self._clock.seconds(), 0.001)
+        called = client.call(
+            call.namespace, call.function, call.args, timeout=timeout, content_type=call.options.content_type
+        )
+        return self._routes.counted(client, called)
+
+    def _elsewhere(
+        self, failure: Failure, call: ClusterCall, policy: str, client: Client
+    ) -> Failure | Deferred[Any]:
+        """Ask another server, if the call certainly did not run, or the caller said that it may run again."""
+        if self.closed or client in call.tried:
+            return failure
+        if failure.check(ConnectionLost) and call.retries < call.options.retries:
+            call.retries += 1
+        elif failure.check(NotSent, ServerBusy) is None or policy == "leader":
+            return failure
+        call.tried += (client,)
+        call.late = True
+        route = call.route
+        if route.stale:
+            route.refresh()
+        other = ONE_SERVER[policy](route, call.tried)
+        if other is None:
+            if not call.retries:
+                return failure  # nobody else; what this one said tells most
+            call.tried = ()  # it may run again: on whichever server comes first
+            return self._by_policy(call, policy)
+        return self._on(other, call).addErrback(self._elsewhere, call, policy, other)
+
+    # Several
+
+    def _on_several(self, call: ClusterCall, clients: Sequence[Client]) -> Deferred[Any]:
+        """Call all of these, and merge what they answer."""
+        try:
+            reducer = reducer_of(call.options.results, call.namespace, call.function, call.args)
+        except ConfigurationError as error:
+            return fail(error)
+        seconds = [0.0] * len(clients)
+        began = self._clock.seconds()
+
+        def note(result: Any, index: int) -> Any:
+            seconds[index] = self._clock.seconds() - began
+            return result
+
+        def outcomes_of(results: list[tuple[bool, Any]]) -> list[Outcome]:
+            return [
+                Outcome(client.address, value, None, took)
+                if good
+                else Outcome(client.address, None, value.value, took)
+                for client, (good, value), took in zip(clients, results, seconds, strict=True)
+            ]
+
+        calls = [self._on(client, call).addBoth(note, index) for index, client in enumerate(clients)]
+        merged = DeferredList(calls, consumeErrors=True).addCallback(outcomes_of)
+        for interceptor in self._interceptors:
+            merged.addCallback(_stage, interceptor.before_merge, call)
+        merged.addCallback(lambda outcomes: merge(call.name, outcomes, reducer, call.options.exceptions))
+        for interceptor in reversed(self._interceptors):
+            merged.addBoth(_stage, interceptor.after_merge, call)
+        return merged
+
+    # Nobody to ask
+
+    def _when_there_is_one(self, call: ClusterCall, policy: str | None) -> Deferred[Any]:
+        return Deferred.fromCoroutine(self._wait(call, policy))
+
+    async def _wait(self, call: ClusterCall, policy: str | None) -> Any:
+        """Wait, within the call's timeout, until there is a server that the policy may choose."""
+        route, options = call.route, call.options
+        deadline = call.began + options.timeout
+        while True:
+            if self.closed:
+                raise NotSent(f"{call.name} was not sent: the cluster client is closed", function=call.name)
+            if route.stale:
+                route.refresh()
+            if route.leader if policy == "leader" else route.servers:
+                call.late = True
+                return await self.dispatch(call)
+            view = route.view
+            if view.confirmed and not view.servers:
+                return await self._unavailable(
+                    call, f"no server of the cluster has the namespace {call.namespace}"
+                )
+            remaining = deadline - self._clock.seconds()
+            if remaining <= 0:
+                return await self._unavailable(call, self._why(call, policy))
+            await route.when_changed(self._clock, remaining)
+
+    def _unavailable(self, call: ClusterCall, why: str) -> Deferred[Any]:
+        """There is nobody to ask: the call's value for that, or an error."""
+        if call.options.unavailable_value is not UNSET:
+            return succeed(call.options.unavailable_value)
+        return fail(Unavailable(why, function=call.name))
+
+    def _why(self, call: ClusterCall, policy: str | None) -> str:
+        view, waited = call.route.view, f"{call.name} found no server within {call.options.timeout} s"
+        if not view.servers:
+            return f"{waited}: ZooKeeper has not said yet which servers have it"
+        if policy == "leader" and call.route.servers:
+            who = f"the leader, {view.leader}, is not connected" if view.leader else "none of them leads"
+            return f"{waited}: of its {len(view.servers)} servers {who}"
+        known = ", ".join(view.servers[:3]) + (", …" if len(view.servers) > 3 else "")
+        return f"{waited}: none of its {len(view.servers)} servers ({known}) is connected"
+
+
+def _stage(value: Any, stage: Callable[[ClusterCall, Any], Any], call: ClusterCall) -> Any:
+    """Run one stage of an interceptor, to which an error is a value."""
+    result = maybeDeferred(stage, call, value.value if isinstance(value, Failure) else value)
+    return result.addCallback(_raise_error)
+
+
+def _raise_error(result: Any) -> Any:
+    return Failure(result) if isinstance(result, Exception) else result
