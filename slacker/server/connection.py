@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timezone
+from ipaddress import ip_address
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define, evolve
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -94,9 +96,13 @@ class Call:
 
 @define(eq=False)
 class PeerInfo:
-    """What ``inspect clients`` shows of a connection."""
+    """Who is at the other end; ``inspect clients`` shows it.
+
+    :ivar loopback: whether it is on this machine.
+    """
 
     address: str
+    loopback: bool
     connected_on: datetime
     name: str = ""
     software: str = ""
@@ -116,7 +122,7 @@ class ServerConnection(Protocol):
         self._out: list[bytes] = []
         self._reading = False
         self.calls: dict[object, Call] = {}
-        self.peer = PeerInfo(_peer_name(address), datetime.now(timezone.utc))
+        self.peer = PeerInfo(_peer_name(address), _is_local(address), datetime.now(timezone.utc))
 
     # What Twisted calls
 
@@ -163,6 +169,7 @@ class ServerConnection(Protocol):
     # What comes in
 
     def _request(self, request: Request) -> None:
+        self._server.called = True
         codec = BY_ID.get(request.content_type)
         if codec is None:
             self._error(request, ResultCode.INVALID_PACKET)
@@ -170,6 +177,8 @@ class ServerConnection(Protocol):
         function = self._find(request.function) or self._stand_in(request)
         if function is None:
             self._error(request, ResultCode.NOT_FOUND)
+        elif function.allow is not None and not function.allow(self.peer):
+            self._error(request, ResultCode.ACL_REJECT)
         elif len(self.calls) >= self._server.max_in_flight or self._server.draining:
             self._error(request, ResultCode.THREAD_POOL_FULL)
         elif function.on_reactor:
@@ -277,6 +286,14 @@ class ServerConnection(Protocol):
         self.transport.loseConnection()
 
 
-def _peer_name(address: IAddress | None) -> str:
-    host = getattr(address, "host", None)
-    return format_address(host, address.port) if host else str(getattr(address, "name", address))  # type: ignore
+def _peer_name(address: object) -> str:
+    if isinstance(address, (IPv4Address, IPv6Address)):
+        return format_address(address.host, address.port)
+    return str(getattr(address, "name", None) or "unnamed")  # a UNIX socket's, if it has one
+
+
+def _is_local(address: object) -> bool:
+    """Whether a connection comes from this machine: over loopback, or over a UNIX socket."""
+    if isinstance(address, (IPv4Address, IPv6Address)):
+        return ip_address(address.host.partition("%")[0]).is_loopback
+    return isinstance(address, UNIXAddress)

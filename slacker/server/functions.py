@@ -78,13 +78,20 @@ def nonblocking(target: Any) -> Any:
 
 @define(eq=False)
 class Function:
-    """One exposed function. ``on_reactor`` says where it runs; ``metadata`` is what inspection answers."""
+    """One exposed function.
+
+    :ivar on_reactor: where it runs.
+    :ivar metadata: what inspection answers.
+    :ivar allow: whether a peer (a :class:`~slacker.server.connection.PeerInfo`) may call it; None: every
+        peer.
+    """
 
     namespace: str
     name: str
     call: AnyFunction
     on_reactor: bool
     metadata: dict[Keyword, Any] = field(repr=False)
+    allow: Callable[[Any], bool] | None = None
 
     @property
     def full_name(self) -> str:
@@ -106,10 +113,26 @@ class Functions:
         for item in exposed:
             self.add(item)
 
-    def add(self, exposed: Exposable, *, on_reactor: bool = False) -> None:
-        """Expose one more module or map."""
+    def add(
+        self,
+        exposed: Exposable,
+        *,
+        on_reactor: bool = False,
+        allow: Callable[[Any], bool] | None = None,
+    ) -> None:
+        """Expose one more module or map.
+
+        :param on_reactor: as through :func:`nonblocking`.
+        :param allow: whether a peer may call these functions; others are refused with acl-reject.
+        """
+        before = set(self._by_name)
+        self._expose(exposed, on_reactor)
+        for name in self._by_name.keys() - before:
+            self._by_name[name].allow = allow
+
+    def _expose(self, exposed: Exposable, on_reactor: bool) -> None:
         if isinstance(exposed, Nonblocking):
-            self.add(exposed.content, on_reactor=True)
+            self._expose(exposed.content, True)
         elif isinstance(exposed, ModuleType):
             self._add_module(exposed.__name__, exposed, on_reactor)
         elif isinstance(exposed, Mapping):

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from slacker._version import VERSION
@@ -67,6 +68,8 @@ class SlackerServer(Service):
         if reactor is None:
             from twisted.internet import reactor
         self._reactor = reactor
+        self._clock = cast(IReactorTime, reactor)
+        self.called = False  # set by every call; whoever watches unsets it
         self.functions = Functions(exposed)
         self.workers: Workers = WorkerPool(
             cast(IReactorFromThreads, reactor), threads, queue_size, after_batch=self.flush
@@ -99,6 +102,16 @@ class SlackerServer(Service):
                 f"endpoint {endpoint!r} should be like tcp:2104 or tcp:2104:interface=127.0.0.1 ({error})"
             ) from None
         return listening.addCallback(self._listening)
+
+    def when_quiet(self, seconds: float, at_most: float) -> Deferred[None]:
+        """Fires when no call has come for so many seconds, or after ``at_most`` seconds."""
+        return Deferred.fromCoroutine(self._quiet(seconds, self._clock.seconds() + at_most))
+
+    async def _quiet(self, seconds: float, deadline: float) -> None:
+        self.called = True
+        while self.called and self._clock.seconds() < deadline:
+            self.called = False
+            await deferLater(self._clock, min(seconds, deadline - self._clock.seconds()))
 
     def stop(self) -> Deferred[None]:
         """Stop gracefully: take no new connection and no new call, finish those running, close.
@@ -159,7 +172,7 @@ class SlackerServer(Service):
             return succeed(None)
         drained: Deferred[None] = Deferred()
         self._idle.append(drained)
-        timer = cast(IReactorTime, self._reactor).callLater(self.drain_timeout, self._give_up)
+        timer = self._clock.callLater(self.drain_timeout, self._give_up)
         return drained.addBoth(_cancel, timer)
 
     def _give_up(self) -> None:
@@ -176,7 +189,7 @@ class SlackerServer(Service):
         for connection in self.connections:
             connection.close()
         # A peer that takes no more bytes would keep a graceful close waiting for ever.
-        timer = cast(IReactorTime, self._reactor).callLater(1.0, self._abort)
+        timer = self._clock.callLater(1.0, self._abort)
         return closed.addBoth(_cancel, timer)
 
     def _abort(self) -> None:

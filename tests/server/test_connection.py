@@ -225,6 +225,13 @@ class ServerConnectionTests(SynchronousTestCase):
             peer.ask(*[Request(4, kind, "n/echo", b"[1]") for kind in (0, 12, 99)]), [Error(4, 21)] * 3
         )
 
+    def test_functions_that_a_peer_may_not_call_are_refused(self) -> None:
+        peer = self.serve()
+        self.server.functions.add({"secret": {"f": echo}}, allow=lambda peer: peer.loopback)
+        self.assertEqual(peer.ask(Request(1, CLJ, "secret/f", b"[1]")), [Error(1, 22)])
+        peer.connection.peer.loopback = True
+        self.assertEqual(peer.ask(Request(1, CLJ, "secret/f", b"[1]")), [Response(1, CLJ, 0, b"1")])
+
     # Calls that take their time
 
     def test_answers_come_in_the_order_in_which_calls_end(self) -> None:

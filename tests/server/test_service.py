@@ -81,6 +81,33 @@ class DrainTests(SynchronousTestCase):
         self.assertFalse(self.server.running)
 
 
+class QuietTests(SynchronousTestCase):
+    """Whether calls still come."""
+
+    def setUp(self) -> None:
+        self.network = Network()
+        self.server = self.network.serve(ADDRESS, [nonblocking({"n": {"echo": lambda x: x}})])
+        self.client = self.network.client(ADDRESS)
+        self.addCleanup(self.client.close)
+
+    def test_it_is_quiet_when_no_call_came_for_so_long(self) -> None:
+        quiet = self.server.when_quiet(0.25, at_most=2.0)
+        for _ in range(3):
+            self.client.call("n", "echo", [1])
+            self.network.advance(0.25)
+            self.assertNoResult(quiet)
+        self.network.advance(0.25)
+        self.assertIsNone(self.successResultOf(quiet))
+
+    def test_it_does_not_wait_for_ever(self) -> None:
+        quiet = self.server.when_quiet(0.25, at_most=1.0)
+        for _ in range(4):
+            self.assertNoResult(quiet)
+            self.client.call("n", "echo", [1])
+            self.network.advance(0.25)
+        self.assertIsNone(self.successResultOf(quiet))
+
+
 class SocketTests(TestCase):
     """The same through real sockets and real threads."""
 
