@@ -123,25 +123,22 @@ class Client:
         pending = self.pending
         if len(pending.calls) >= self.backlog:
             return fail(self._overflow())
+        call = PendingCall(self._cancelled)
         connection = self._link.connection
-        deferred: Deferred[Any] = Deferred(self._cancelled)
         try:
-            name = wire_name(namespace, function)
+            call.name = wire_name(namespace, function)
             codec = self._codec if content_type is None else _codec(content_type)
             if connection is None:
-                send = partial(self._send, name, args, codec)
-                return self._wait(deferred, f"{namespace}/{function}", timeout, send)
-            if codec is None:
-                codec = connection.codec
-            elif codec is not connection.codec:
-                self._check_codec(codec, connection)
+                return self._wait(call, timeout, partial(self._send, args, codec))
+            codec = self._codec_for(connection, codec)
             data = codec.dumps(args)
-            connection.check_room(len(data))
+            if connection.paused:
+                connection.check_room(len(data))
         except SlackerError as error:
             return fail(error)
-        tid, _ = pending.add(deferred, f"{namespace}/{function}", timeout or self.timeout)
-        connection.send(encode_request(tid, codec.wire_id, name, data))
-        return deferred
+        pending.add(call, timeout or self.timeout)
+        connection.send(encode_request(call.tid, codec.wire_id, call.name, data))
+        return call
 
     def namespace(self, name: str) -> Namespace:
         """The functions of a namespace as attributes and items."""
@@ -193,17 +190,18 @@ class Client:
     def link_ready(self, connection: ClientConnection) -> None:
         """Send what has waited for a connection."""
         connection.codec = content.get("msgpack" if connection.peer_software.startswith(_OURS) else "clj")
-        for tid, call in list(self.pending.calls.items()):
-            if call.unsent is not None and tid in self.pending.calls:
-                send, call.unsent = call.unsent, None
-                send(tid, call)
+        for call in list(self.pending.calls.values()):
+            if call.send is not None and not call.called:
+                send, call.send = call.send, None
+                send(call)
         self._changed()
 
     def link_lost(self, reason: str) -> None:
         """What was sent may have run; what waits, waits for the next connection."""
         self._changed()
-        for call in self.pending.take_sent():
-            call.deferred.errback(lost(reason, self.address, call.function))
+        sent = [call for call in self.pending.calls.values() if call.send is None]
+        for call in self.pending.take(sent):
+            call.errback(lost(reason, self.address, call.function))
 
     def link_failed(self, reason: str) -> None:
         """Who waits for a connection hears at once that none came, and may go elsewhere."""
@@ -212,108 +210,98 @@ class Client:
     # How it goes on
 
     def _wait(
-        self,
-        deferred: Deferred[Any],
-        function: str,
-        timeout: float | None,
-        send: Callable[[int, PendingCall], None],
-        read: Callable[[Any], Any] | None = None,
+        self, call: PendingCall, timeout: float | None, send: Callable[[PendingCall], None]
     ) -> Deferred[Any]:
         """Keep a call until there is a connection."""
         if self._link.broken is not None:
-            return fail(self._not_sent(function, self._link.broken))
-        _, call = self.pending.add(deferred, function, timeout or self.timeout, read)
-        call.unsent = send
+            return fail(self._not_sent(call, self._link.broken))
+        call.send = send
+        self.pending.add(call, timeout or self.timeout)
         self.connect()
-        return deferred
+        return call
 
-    def _send(
-        self, name: bytes, args: Sequence[Any], codec: content.Codec | None, tid: int, call: PendingCall
-    ) -> None:
+    def _send(self, args: Sequence[Any], codec: content.Codec | None, call: PendingCall) -> None:
         """Send a call that has waited for the connection."""
         connection = self._link.connection
         assert connection is not None
         try:
-            if codec is None:
-                codec = connection.codec
-            else:
-                self._check_codec(codec, connection)
+            codec = self._codec_for(connection, codec)
             data = codec.dumps(args)
             connection.check_room(len(data))
         except SlackerError as error:
-            del self.pending.calls[tid]
-            call.deferred.errback(error)
+            self.pending.remove(call)
+            call.errback(error)
         else:
-            connection.send(encode_request(tid, codec.wire_id, name, data))
+            connection.send(encode_request(call.tid, codec.wire_id, call.name, data))
 
     def _inspect(self, command: InspectCommand, argument: str | None) -> Deferred[Any]:
         if len(self.pending.calls) >= self.backlog:
             return fail(self._overflow())
-        function = f"inspect {command.name.lower()}"
-
-        def send(tid: int, call: PendingCall) -> None:
-            connection = self._link.connection
-            assert connection is not None
-            if command == InspectCommand.CLIENTS and not connection.peer_software:
-                del self.pending.calls[tid]
-                call.deferred.errback(self._not_sent(function, "it is too old to answer this question"))
-            else:
-                connection.send(encode(InspectRequest(tid, command, data)))
-
+        call = PendingCall(self._cancelled)
+        call.name = f"inspect {command.name.lower()}".encode()
+        call.read = partial(content.loads, "clj")
         try:
-            data = content.dumps("clj", argument)
+            send = partial(self._send_inspect, command, content.dumps("clj", argument))
         except SlackerError as error:
             return fail(error)
-        deferred: Deferred[Any] = Deferred(self._cancelled)
-        read = partial(content.loads, "clj")
         if self._link.connection is None:
-            return self._wait(deferred, function, None, send, read)
-        send(*self.pending.add(deferred, function, self.timeout, read))
-        return deferred
+            return self._wait(call, None, send)
+        self.pending.add(call, self.timeout)
+        send(call)
+        return call
+
+    def _send_inspect(self, command: InspectCommand, data: bytes, call: PendingCall) -> None:
+        connection = self._link.connection
+        assert connection is not None
+        if command == InspectCommand.CLIENTS and not connection.peer_software:
+            self.pending.remove(call)
+            call.errback(self._not_sent(call, "it is too old to answer this question"))
+        else:
+            connection.send(encode(InspectRequest(call.tid, command, data)))
 
     def _fail_all(self, reason: str) -> None:
-        for call in self.pending.take_all():
-            call.deferred.errback(self._not_sent(call.function, reason))
+        for call in self.pending.take(list(self.pending.calls.values())):
+            call.errback(self._not_sent(call, reason))
 
     def _changed(self) -> None:
         if self._on_change is not None:
             self._on_change(self)
 
-    def _expired(self, tid: int, call: PendingCall) -> None:
-        if call.unsent is not None:
-            call.deferred.errback(self._not_sent(call.function, f"no connection within {call.timeout} s"))
-        else:
-            call.deferred.errback(
-                CallTimeout(
-                    f"{self.address} did not answer {call.function} within {call.timeout} s",
-                    server=self.address,
-                    function=call.function,
-                )
-            )
+    def _expired(self, call: PendingCall) -> None:
+        if call.send is not None:
+            call.errback(self._not_sent(call, f"no connection within {call.timeout} s"))
+            return
+        text = f"{self.address} did not answer {call.function} within {call.timeout} s"
+        call.errback(CallTimeout(text, server=self.address, function=call.function))
 
     def _cancelled(self, deferred: Deferred[Any]) -> None:
-        """The caller has cancelled the Deferred, which fails with CancelledError by itself."""
-        tid = self.pending.find(deferred)
-        if tid is None:
+        """The caller has cancelled the call, which fails with CancelledError by itself."""
+        call = cast(PendingCall, deferred)
+        if not self.pending.remove(call):
             return
-        call = self.pending.calls.pop(tid)
         connection = self._link.connection
-        if call.unsent is None and connection is not None and connection.peer_software.startswith(_OURS):
+        if call.send is None and connection is not None and connection.peer_software.startswith(_OURS):
             # Others would close the connection, and with it all other calls.
-            connection.send(encode(Interrupt(tid)))
+            connection.send(encode(Interrupt(call.tid)))
 
-    def _check_codec(self, codec: content.Codec, connection: ClientConnection) -> None:
-        if codec.name == "msgpack" and not connection.peer_software.startswith(_OURS):
+    def _codec_for(self, connection: ClientConnection, codec: content.Codec | None) -> content.Codec:
+        """The codec of a call; None stands for what content type ``auto`` means here.
+
+        :raises NotSent: if the peer would wait for ever for the end of it.
+        """
+        if codec is None or codec is connection.codec:
+            return connection.codec
+        if codec.name == "msgpack":  # the connection's own codec is not, so the peer is not of this project
             raise NotSent(
                 f"{self.address} does not read msgpack, which only servers of this project do: "
                 "leave the content type at auto, or choose clj or json",
                 server=self.address,
             )
+        return codec
 
-    def _not_sent(self, function: str, reason: str) -> NotSent:
-        return NotSent(
-            f"{function} was not sent to {self.address}: {reason}", server=self.address, function=function
-        )
+    def _not_sent(self, call: PendingCall, reason: str) -> NotSent:
+        text = f"{call.function} was not sent to {self.address}: {reason}"
+        return NotSent(text, server=self.address, function=call.function)
 
     def _overflow(self) -> BacklogOverflow:
         return BacklogOverflow(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -14,7 +13,7 @@ from zope.interface import implementer
 
 from slacker._version import VERSION
 from slacker.client.answers import error_of, value_of
-from slacker.content import Codec
+from slacker.content import get
 from slacker.errors import ConnectionLost, ContentError, NotSent, ProtocolError
 from slacker.wire import (
     ClientHello,
@@ -32,6 +31,7 @@ from slacker.wire import (
 
 if TYPE_CHECKING:
     from slacker.client.link import Link
+    from slacker.client.pending import PendingCall
 
 #: What a hello says of this client.
 SOFTWARE = f"txslacker/{VERSION}"
@@ -70,13 +70,13 @@ class ClientConnection(Protocol):
         self._reading = False
         self._ready = False
         self._lost_because = ""
-        self._paused = False
+        self.paused = False
         self._unsent = 0
         self._heard = True
         self._pinged = False
         self._timer: IDelayedCall | None = None
         self.peer_software = ""
-        self.codec: Codec  # what content type "auto" means here; set before the first call
+        self.codec = get("clj")  # what content type "auto" means here; known after the greeting
 
     # What Twisted calls
 
@@ -102,7 +102,7 @@ class ClientConnection(Protocol):
             frames = error.frames
             broken = error
         self._reading = True  # calls made while answers are delivered leave in one write
-        calls = self._calls
+        calls, codec = self._calls, self.codec
         for frame in frames:
             if frame.__class__ is Response:
                 call = calls.pop(frame.tid, None)
@@ -110,13 +110,16 @@ class ClientConnection(Protocol):
                     continue  # it timed out or was cancelled
                 if frame.code == 0:
                     try:
-                        value = value_of(frame)
+                        if frame.content_type == codec.wire_id and frame.data:
+                            value = codec.loads(frame.data)
+                        else:
+                            value = value_of(frame)
                     except ContentError as error:
-                        call.deferred.errback(Failure(error))
+                        call.errback(error)
                     else:
-                        call.deferred.callback(value)
+                        call.callback(value)
                 else:
-                    call.deferred.errback(error_of(frame, self._link.address, call.function))
+                    call.errback(error_of(frame, self._link.address, call.function))
             else:
                 self._other(frame)
         self._reading = False
@@ -127,10 +130,10 @@ class ClientConnection(Protocol):
     # A peer that does not read
 
     def pauseProducing(self) -> None:
-        self._paused = True
+        self.paused = True
 
     def resumeProducing(self) -> None:
-        self._paused = False
+        self.paused = False
         self._unsent = 0
         self._heard = True  # it reads, so it lives
 
@@ -141,7 +144,7 @@ class ClientConnection(Protocol):
 
     def send(self, data: bytes) -> None:
         """Write one frame; frames written while answers are being delivered leave together."""
-        if self._paused:
+        if self.paused:
             self._unsent += len(data)
         if self._reading:
             self._out.append(data)
@@ -153,7 +156,7 @@ class ClientConnection(Protocol):
 
         :raises NotSent: if too much waits for it already.
         """
-        if self._paused and self._unsent + size > MAX_UNSENT:
+        if self.paused and self._unsent + size > MAX_UNSENT:
             raise NotSent(
                 f"{self._link.address} does not read: {self._unsent} bytes wait for it already",
                 server=self._link.address,
@@ -182,11 +185,11 @@ class ClientConnection(Protocol):
         if isinstance(frame, Error):
             call = self._calls.pop(frame.tid, None)
             if call is not None:
-                call.deferred.errback(error_of(frame, self._link.address, call.function))
+                call.errback(error_of(frame, self._link.address, call.function))
         elif isinstance(frame, InspectAck):
             call = self._calls.pop(frame.tid, None)
             if call is not None and call.read is not None:
-                _finish(call.deferred, call.read, frame.data)
+                _finish(call, call.read, frame.data)
         elif isinstance(frame, Ping):
             self.send(encode(Pong(frame.tid, frame.version)))
         elif isinstance(frame, ServerHello):
@@ -235,13 +238,13 @@ class ClientConnection(Protocol):
             self._timer.cancel()
 
 
-def _finish(deferred: Deferred[Any], read: Any, data: bytes) -> None:
+def _finish(call: PendingCall, read: Callable[[bytes], Any], data: bytes) -> None:
     try:
         value = read(data)
     except ContentError as error:
-        deferred.errback(Failure(error))
+        call.errback(error)
     else:
-        deferred.callback(value)
+        call.callback(value)
 
 
 def lost(reason: str, server: str, function: str) -> Failure:

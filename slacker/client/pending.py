@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -17,16 +16,30 @@ _MIN_ID = -(2**31)
 _MIN_SWEEP = 0.01
 
 
-@define(eq=False)
-class PendingCall:
-    """A call that has not ended; ``unsent`` sends it, and is None once that has happened."""
+class PendingCall(Deferred[Any]):
+    """A call that has not ended: the Deferred that its caller holds, and what is needed to end it.
 
-    deferred: Deferred[Any]
-    function: str
-    timeout: float
-    deadline: float
-    read: Callable[[Any], Any] | None = None  # for inspect answers
-    unsent: Callable[[int, PendingCall], None] | None = None
+    One object for both, because one is built for each call.
+
+    :ivar tid: its id, while it is in the table.
+    :ivar name: ``namespace/function`` in UTF-8.
+    :ivar timeout: seconds, as asked for.
+    :ivar deadline: when it ends at the latest, by the clock's seconds.
+    :ivar read: what makes the result of an inspect answer.
+    :ivar send: sends it once there is a connection; None when that has happened.
+    """
+
+    tid = 0
+    name = b""
+    timeout = 0.0
+    deadline = 0.0
+    read: Callable[[bytes], Any] | None = None
+    send: Callable[[PendingCall], None] | None = None
+
+    @property
+    def function(self) -> str:
+        """``namespace/function``, for messages."""
+        return self.name.decode()
 
 
 class PendingCalls:
@@ -35,10 +48,10 @@ class PendingCalls:
     The timer runs for the earliest deadline known when it was set. What ends earlier leaves the table without
     a word to the timer, so that a call that is answered in time costs no timer operation.
 
-    :param expired: called with the id and the call, taken out of the table, when its time is over.
+    :param expired: called with each call, taken out of the table, whose time is over.
     """
 
-    def __init__(self, clock: IReactorTime, expired: Callable[[int, PendingCall], None]) -> None:
+    def __init__(self, clock: IReactorTime, expired: Callable[[PendingCall], None]) -> None:
         self.calls: dict[int, PendingCall] = {}
         self._clock = clock
         self._seconds = clock.seconds
@@ -47,44 +60,41 @@ class PendingCalls:
         self._timer: IDelayedCall | None = None
         self._sweep_at = float("inf")
 
-    def add(
-        self, deferred: Deferred[Any], function: str, timeout: float, read: Callable[[Any], Any] | None = None
-    ) -> tuple[int, PendingCall]:
-        """Take up a call that ends ``timeout`` seconds from now at the latest."""
+    def add(self, call: PendingCall, timeout: float) -> None:
+        """Take up a call that ends ``timeout`` seconds from now at the latest, and give it an id."""
         tid = self._next_id
-        calls = self.calls
-        while tid in calls or tid == 0:
-            tid = tid + 1 if tid < _MAX_ID else _MIN_ID
+        if not 0 < tid < _MAX_ID or tid in self.calls:
+            tid = self._free_id(tid)
         self._next_id = tid + 1 if tid < _MAX_ID else _MIN_ID
-        deadline = self._seconds() + timeout
-        call = calls[tid] = PendingCall(deferred, function, timeout, deadline, read)
+        call.tid = tid
+        call.timeout = timeout
+        call.deadline = deadline = self._seconds() + timeout
+        self.calls[tid] = call
         if deadline < self._sweep_at:
             self._schedule(deadline)
-        return tid, call
 
-    def find(self, deferred: Deferred[Any]) -> int | None:
-        """The id of the call with this Deferred. Looks through the table: for the rare ways only."""
-        return next((tid for tid, call in self.calls.items() if call.deferred is deferred), None)
+    def remove(self, call: PendingCall) -> bool:
+        """Take a call out of the table; False if it has ended already."""
+        if self.calls.get(call.tid) is not call:
+            return False
+        del self.calls[call.tid]
+        return True
 
-    def take_all(self) -> Iterator[PendingCall]:
-        """Empty the table, and yield what was in it."""
-        calls = list(self.calls.values())
-        self.calls.clear()
-        yield from calls
-
-    def take_sent(self) -> Iterator[PendingCall]:
-        """Take out what has been sent, and yield it."""
-        sent = [(tid, call) for tid, call in self.calls.items() if call.unsent is None]
-        for tid, _ in sent:
-            del self.calls[tid]
-        for _, call in sent:
-            yield call
+    def take(self, calls: list[PendingCall]) -> Iterator[PendingCall]:
+        """Take these calls out, each just before it is ended: the end of one may be the end of another."""
+        return filter(self.remove, calls)
 
     def stop(self) -> None:
         """Stop the timer."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._sweep_at = float("inf")
+
+    def _free_id(self, tid: int) -> int:
+        """The next id that is neither 0 nor of a call that is still pending."""
+        while tid == 0 or tid in self.calls:
+            tid = tid + 1 if tid < _MAX_ID else _MIN_ID
+        return tid
 
     def _schedule(self, at: float) -> None:
         self.stop()
@@ -93,10 +103,9 @@ class PendingCalls:
 
     def _sweep(self) -> None:
         now = self._seconds()
-        over = [tid for tid, call in self.calls.items() if call.deadline <= now]
-        expired = [(tid, self.calls.pop(tid)) for tid in over]
         self._sweep_at = float("inf")
-        if self.calls:
-            self._schedule(min(call.deadline for call in self.calls.values()))
-        for tid, call in expired:
-            self._expired(tid, call)
+        for call in self.take([call for call in self.calls.values() if call.deadline <= now]):
+            self._expired(call)
+        earliest = min((call.deadline for call in self.calls.values()), default=self._sweep_at)
+        if earliest < self._sweep_at:
+            self._schedule(earliest)

@@ -517,6 +517,15 @@ class ConnectionTests(ClientTestCase):
         self.assertIn("closed", str(self.failure(client.call("n", "f"), NotSent)))
         self.assertIsNone(self.result(client.close()))
 
+    def test_the_end_of_one_call_may_cancel_another(self) -> None:
+        client, _ = self.greeted()
+        first, second = client.call("n", "f"), client.call("n", "f")
+        first.addErrback(lambda _: second.cancel())
+        self.network.flush()
+        self.network.cut(ADDRESS)
+        self.failure(second, CancelledError)
+        self.assertIsNone(self.result(first))
+
     def test_closing_while_connecting_fails_what_waits(self) -> None:
         self.play()
         client = self.client()
