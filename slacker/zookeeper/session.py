@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kazoo.client import KazooClient
 from kazoo.protocol.states import KazooState, KeeperState
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 
@@ -91,7 +91,8 @@ class ZookeeperSession:
         self._connecting: Deferred[Self] | None = None
         self._timer: IDelayedCall | None = None  # of the connect Deferred
         self._restart: IDelayedCall | None = None  # of kazoo, or of kazoo and the session
-        self._closing: Deferred[None] | None = None
+        self._closing: Deferred[Any] | None = None
+        self._leaving: dict[Deferred[None], None] = {}  # kazoos that have been let go of and are not gone yet
         self._kazoo: Any = None
         self._mailbox: Mailbox | None = None
         self._handler: ReactorHandler | None = None
@@ -342,7 +343,8 @@ class ZookeeperSession:
         self.state, self._client_id = State.CLOSED, None
         waiting = self._connect_ended()
         self._cancel_restart()
-        self._closing = closed = self._discard()
+        self._discard()
+        self._closing = closed = DeferredList([*self._leaving])
         self._requests.fail_all(ClosingException, ClosingException, "the client was closed")
         self._watches.fire_all(State.CLOSED)
         if waiting is not None:
@@ -352,17 +354,17 @@ class ZookeeperSession:
         closed.addCallback(lambda _: done.callback(None))
         return done
 
-    def _closed(self, _: None) -> None:
+    def _closed(self, _: object) -> None:
         self._closing = None
 
-    def _discard(self) -> Deferred[None]:
-        """Let go of kazoo, in a thread, because its ``stop`` waits."""
+    def _discard(self) -> None:
+        """Let go of kazoo, in a thread, because its ``stop`` waits; ``_leaving`` tells until when."""
         kazoo, handler, mailbox = self._kazoo, self._handler, self._mailbox
         self._kazoo = self._handler = self._mailbox = None
-        gone: Deferred[None] = Deferred()
         if kazoo is None or handler is None or mailbox is None:
-            gone.callback(None)
-            return gone
+            return
+        gone: Deferred[None] = Deferred()
+        self._leaving[gone] = None
         mailbox.close()
 
         def stop() -> None:
@@ -378,6 +380,7 @@ class ZookeeperSession:
                 for timer in timers:
                     if timer.active():
                         timer.cancel()
+                del self._leaving[gone]
                 gone.callback(None)
 
         timers = [
@@ -385,4 +388,3 @@ class ZookeeperSession:
             self._reactor.callLater(_CLOSE_LIMIT, ended),
         ]
         threading.Thread(target=stop, name="zookeeper-stop", daemon=True).start()
-        return gone

@@ -449,6 +449,17 @@ class ConnectTests(ClientCase):
         self.assertIsNone(self.client.client_id)
 
 
+class Stuck:
+    """``threading`` for the session: a thread that never gets anywhere."""
+
+    class Thread:
+        def __init__(self, **_: object) -> None:
+            """It never runs."""
+
+        def start(self) -> None:
+            """It never runs."""
+
+
 class CloseTests(ClientCase):
     def test_closing_ends_the_session_and_fires_everything_once(self) -> None:
         states: list[State] = []
@@ -493,6 +504,16 @@ class CloseTests(ClientCase):
         self.assertIsNone(self.result(self.client.close()))
         self.assertEqual(self.world.clients, [])
 
+    def test_closing_waits_for_the_thread_that_was_given_up_before(self) -> None:
+        self.patch(session_module, "threading", Stuck)
+        self.world.clients[0].lose(KeeperState.CLOSED)
+        self.world.pump()
+        closing = self.client.close()
+        self.world.pump()
+        self.assertNoResult(closing)
+        self.world.clock.advance(4.0)
+        self.assertIsNone(self.successResultOf(closing))
+
     def test_an_error_of_kazoo_at_the_end_is_the_end_all_the_same(self) -> None:
         def broken() -> None:
             raise exceptions.WriterNotClosedException("it goes on")
@@ -501,17 +522,6 @@ class CloseTests(ClientCase):
         self.assertIsNone(self.result(self.client.close()))
 
     def test_a_thread_that_does_not_end_is_cut_off_and_then_left_alone(self) -> None:
-        held: list[Any] = []
-        self.patch(self.world.clients[0], "stop", lambda: held.append("stop"))
-
-        class Stuck:
-            class Thread:
-                def __init__(self, **_: object) -> None:
-                    """It never runs."""
-
-                def start(self) -> None:
-                    """It never runs."""
-
         self.patch(session_module, "threading", Stuck)
         closing = self.client.close()
         self.fails(self.client.connect(), InvalidStateException)
