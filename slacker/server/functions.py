@@ -109,6 +109,9 @@ class Functions:
 
     def __init__(self, exposed: Iterable[Exposable] = ()) -> None:
         self._by_name: dict[str, Function] = {}  # also in Python's spelling
+        #: The function of this name, in either spelling, or None. The dict's own method: it is part of every
+        #: call.
+        self.find: Callable[[str], Function | None] = self._by_name.get
         self._namespaces: dict[str, dict[str, Function]] = {}
         for item in exposed:
             self.add(item)
@@ -149,10 +152,6 @@ class Functions:
             raise ConfigurationError(
                 f"a server exposes modules and maps {{namespace: functions}}, not {exposed!r}"
             )
-
-    def find(self, full_name: str) -> Function | None:
-        """The function of this name, in either spelling, or None."""
-        return self._by_name.get(full_name)
 
     def not_found_handler(self, full_name: str) -> Function | None:
         """The namespace's own ``-slacker-function-not-found``, if it has one."""

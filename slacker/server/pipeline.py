@@ -32,12 +32,12 @@ def invoke(function: Function, codec: Codec, request: Request) -> Any:
         arguments = codec.loads(data)
     except ContentError as error:
         raise ContentError(f"arguments of {request.function}: {error}") from None
-    if arguments is None:
-        return function.call()
-    if not isinstance(arguments, (list, tuple)):
-        raise ContentError(
-            f"arguments of {request.function} should be one sequence, not {type(arguments).__name__}"
-        )
+    if arguments.__class__ is not list:
+        if arguments is None:
+            return function.call()
+        if not isinstance(arguments, (list, tuple)):
+            kind = type(arguments).__name__
+            raise ContentError(f"arguments of {request.function} should be one sequence, not {kind}")
     return function.call(*arguments)
 
 
