@@ -9,7 +9,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import NamedTuple, TypeAlias
 
-from slacker.zookeeper.embedded.codes import Code, Event, Op
+from slacker.zookeeper.embedded.codes import Code, Event, Mode, Op
 from slacker.zookeeper.embedded.jute import MalformedRequest, Reader, pack_buffer, pack_string, pack_vector
 
 _REPLY = Struct(">iqi")
@@ -175,6 +175,10 @@ def _create(reader: Reader) -> Create:
     return Create(reader.string(), reader.buffer(), reader.vector(_acl), reader.int32())
 
 
+def _create_container(reader: Reader) -> Create:
+    return _create(reader)._replace(flags=Mode.CONTAINER)  # whatever the flags say, as the real server has it
+
+
 def _create_ttl(reader: Reader) -> Create:
     return _create(reader)._replace(ttl=reader.int64())
 
@@ -231,7 +235,7 @@ def _set_watches2(reader: Reader) -> SetWatches:
 _IN_MULTI: dict[int, Callable[[Reader], Change]] = {
     Op.CREATE: _create,
     Op.CREATE2: _create,
-    Op.CREATE_CONTAINER: _create,
+    Op.CREATE_CONTAINER: _create_container,
     Op.CREATE_TTL: _create_ttl,
     Op.DELETE: _delete,
     Op.SET_DATA: _set_data,
