@@ -31,6 +31,10 @@ class OneLineOptions(UsageOptions):
             sys.exit(f"twistd {self.command}: {error}; --help lists the options")
 
 
+class NotStarted(Exception):
+    """Why the service did not start, for twistd alone."""
+
+
 class StartedService(Service):
     """A service that starts and stops asynchronously; if it cannot start, the process ends with status 1.
 
@@ -54,9 +58,11 @@ class StartedService(Service):
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's has no types
         self._begun = Deferred.fromCoroutine(self.begin())
         self._begun.addErrback(self._failed)
-        if self._reason:  # the reactor does not run yet: ending is simple
-            _tell(self._reason)
-            sys.exit(1)
+        if self._reason:
+            # An exception lets twistd remove its pid file and, as a daemon, tell the process that started it
+            # (which would wait for ever after a SystemExit); only the traceback is too much.
+            sys.excepthook = _tell_reason
+            raise NotStarted(self._reason)
 
     def stopService(self) -> Deferred[None]:
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's has no types
@@ -72,8 +78,8 @@ class StartedService(Service):
         if not isinstance(failure.value, (SlackerError, CannotListenError, OSError)):
             self.log.failure("twistd {command} cannot start", failure, command=self.command)
         self._reason = f"twistd {self.command}: {one_line(failure.value)}"
+        self.log.error("{reason}", reason=self._reason)
         if reactor.running:
-            self.log.error("{reason}", reason=self._reason)
             # twistd ends with status 0 whatever happened; this comes after its own clean-up.
             atexit.register(_exit_with_one, self._reason)
             reactor.stop()
@@ -95,6 +101,10 @@ async def listening(listen: Callable[[str], Awaitable[IListeningPort]], endpoint
 def one_line(error: object) -> str:
     """What an error says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _tell_reason(kind: type[BaseException], error: BaseException, traceback: object) -> None:
+    _tell(str(error))
 
 
 def _tell(reason: str) -> None:

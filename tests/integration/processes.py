@@ -18,6 +18,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
+#: The command of this interpreter's environment.
+TWISTD = str(Path(sys.executable).with_name("twistd"))
 #: Seconds in which a condition has to come true before the test fails; a loaded machine is slow.
 PATIENCE = 30.0
 
@@ -190,8 +192,7 @@ def python(*arguments: str, cwd: Path = ROOT, env: Mapping[str, str] | None = No
 
 def twistd(*arguments: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Child:
     """Start ``twistd -n --pidfile= <arguments>``: in the foreground, its log on standard output."""
-    command = str(Path(sys.executable).with_name("twistd"))
-    return Child.start([command, "-n", "--pidfile=", *arguments], cwd=cwd, env=env)
+    return Child.start([TWISTD, "-n", "--pidfile=", *arguments], cwd=cwd, env=env)
 
 
 def clean_up_all(children: Sequence[Child]) -> Deferred[Any]:

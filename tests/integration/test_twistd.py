@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from slacker import Client, ClusterClient
 from slacker.zookeeper.embedded import EmbeddedZooKeeper
-from tests.integration.processes import Child, free_port, twistd, until
+from tests.integration.processes import TWISTD, Child, free_port, twistd, until
 from tests.integration.real_zookeeper import require_real_zookeeper, shared_zookeeper
 
 LOOPBACK = ":interface=127.0.0.1"
@@ -120,6 +120,14 @@ class MistakeTests(Processes):
                 )
             ]
         )
+
+    async def test_a_daemon_tells_the_process_that_started_it_and_leaves_no_pid_file(self) -> None:
+        listen = ["slacker", "--expose", "functions", "--listen", "tcp:99999"]
+        daemon = Child.start([TWISTD, "--pidfile=daemon.pid", *listen], cwd=self.folder)
+        self.addCleanup(daemon.clean_up)
+        self.assertEqual(await daemon.ended(), 1)
+        self.assertIn("endpoint 'tcp:99999'", daemon.errors)
+        await until(lambda: not (self.folder / "daemon.pid").exists(), "the pid file removed")
 
 
 class ServingTests(Processes):
