@@ -20,70 +20,104 @@ Map keys and set members must be hashable: inside them a vector or list is a tup
 
 from __future__ import annotations
 
-import functools
 import reprlib
+import threading
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import WeakValueDictionary
 
 import attrs
 
 from slacker.errors import ContentError
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _T = TypeVar("_T")
 
 
-@functools.total_ordering
-class _Name:
-    """A name that is no string: hashable, immutable, equal only to its own kind.
+class _Interned:
+    """A piece of text that is no string: immutable, and the same object for the same text.
 
-    :ivar text: the whole name, ``namespace/name``, without a keyword's colon.
+    So it is equal to itself alone, and is compared and hashed, as the key of most maps, in C.
+
+    :ivar text: the text.
     """
 
-    # Written by hand: an attrs class hashes a tuple for every look-up, and these are the keys of most maps.
-    __slots__ = ("text",)
+    __slots__ = ("__weakref__", "text")
     text: str
+    _known: WeakValueDictionary[str, Any]
+    _making = threading.Lock()  # two threads must not make two objects for one text
 
-    def __init__(self, text: str) -> None:
+    def __init_subclass__(cls) -> None:
+        cls._known = WeakValueDictionary()  # weak: peers choose the texts, and there is no end to them
+
+    def __new__(cls, text: str) -> Self:
+        known: Self | None = cls._known.get(text) if isinstance(text, str) else None
+        if known is not None:
+            return known
+        cls._check(text)
+        made = super().__new__(cls)
+        object.__setattr__(made, "text", str.__str__(text))
+        with cls._making:
+            return cast("Self", cls._known.setdefault(made.text, made))
+
+    @classmethod
+    def _check(cls, text: object) -> None:
         if not isinstance(text, str):
-            raise ContentError(f"{type(self).__name__} takes its name as a str, not {text!r}")
-        object.__setattr__(self, "text", text)
+            raise ContentError(f"{cls.__name__} takes its name as a str, not {text!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable")
+        raise AttributeError(f"a {type(self).__name__} cannot be changed")
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable")
-
-    def __eq__(self, other: object) -> bool:
-        return self.text == other.text if type(other) is type(self) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.text)  # a str remembers its hash
+        raise AttributeError(f"a {type(self).__name__} cannot be changed")
 
     def __lt__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        # As Clojure compares them: without a namespace first, then by namespace, then by name.
-        return (self.namespace or "", self.name) < (other.namespace or "", other.name)
+        return self._rank() < other._rank() if type(other) is type(self) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self._rank() <= other._rank() if type(other) is type(self) else NotImplemented
+
+    def _rank(self) -> tuple[str, str]:
+        return "", self.text
+
+    def __str__(self) -> str:
+        return self.text
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.text!r})"
 
-    def __reduce__(self) -> tuple[Callable[[str], _Name], tuple[str]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
         return type(self), (self.text,)
+
+
+class _Name(_Interned):
+    """A name, perhaps with a namespace: ``namespace/name``.
+
+    Names are ordered as Clojure orders them: without a namespace first, then by namespace, then by name.
+    """
+
+    __slots__ = ()
 
     @property
     def namespace(self) -> str | None:
         """What stands before the first slash; None where there is none (``/`` itself is a name)."""
-        namespace, slash, name = self.text.partition("/")
-        return namespace if slash and namespace and name else None
+        return self._parts()[0]
 
     @property
     def name(self) -> str:
         """What stands behind the first slash, or the whole text."""
-        namespace, slash, name = self.text.partition("/")
-        return name if slash and namespace and name else self.text
+        return self._parts()[1]
+
+    def _parts(self) -> tuple[str | None, str]:
+        namespace, _slash, name = self.text.partition("/")
+        return (namespace, name) if namespace and name else (None, self.text)
+
+    def _rank(self) -> tuple[str, str]:
+        namespace, name = self._parts()
+        return namespace or "", name
 
 
 class Keyword(_Name):
@@ -100,29 +134,16 @@ class Symbol(_Name):
 
     __slots__ = ()
 
-    def __str__(self) -> str:
-        return self.text
 
+class Char(_Interned):
+    r"""One character, one code point and no surrogate: ``\a`` is ``Char("a")``."""
 
-@attrs.frozen(slots=True, order=True, repr=False)
-class Char:
-    r"""One character: ``\a`` is ``Char("a")``.
+    __slots__ = ()
 
-    :ivar text: exactly one code point, no surrogate.
-    """
-
-    text: str = attrs.field()
-
-    @text.validator
-    def _is_one_character(self, _attribute: object, text: object) -> None:
+    @classmethod
+    def _check(cls, text: object) -> None:
         if not isinstance(text, str) or len(text) != 1 or "\ud800" <= text <= "\udfff":
             raise ContentError(f"a Char is one character and no surrogate, not {text!r}")
-
-    def __repr__(self) -> str:
-        return f"Char({self.text!r})"
-
-    def __str__(self) -> str:
-        return self.text
 
 
 class List(list[_T]):

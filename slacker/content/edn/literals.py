@@ -10,7 +10,6 @@ import re
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from functools import lru_cache
 
 from slacker.content.values import Char, Keyword, Symbol
 
@@ -22,6 +21,9 @@ SPACE = r" ,\t\n\v\f\r\x1c-\x1f\u1680\u2000-\u2006\u2008-\u200a\u2028\u2029\u205
 # that was UTF-8. (A pattern that skips escapes itself makes Python's re keep 190 bytes for each of them.)
 _BACKSLASHES = "\ud800"
 _BACKSLASH_QUOTE = "\ud801"
+
+#: What stands for the opening bracket of a set where a text is split at spaces.
+SET = "\ud802"
 
 #: What begins a character literal: for the inside of a character class.
 CHARACTER = r"\\" + _BACKSLASHES + _BACKSLASH_QUOTE
@@ -58,16 +60,14 @@ CHARACTER_NAMES = {
 }
 _NAMED_CHARACTERS = {name: character for character, name in CHARACTER_NAMES.items()}
 
-#: The names that are values.
-CONSTANTS = {"nil": None, "true": True, "false": False}
-
-SYMBOLIC = {"##Inf": float("inf"), "##-Inf": float("-inf"), "##NaN": float("nan")}
-
-# The same few names come again and again, so they are made once. Peers choose the names, hence the bounds.
-_CACHED_NAMES = 4096
-_CACHED_LENGTH = 64
-KEYWORDS: dict[str, Keyword] = {}
-SYMBOLS: dict[str, Symbol] = {}
+#: The values other than nil that have one name each.
+CONSTANTS = {
+    "true": True,
+    "false": False,
+    "##Inf": float("inf"),
+    "##-Inf": float("-inf"),
+    "##NaN": float("nan"),
+}
 
 
 def _is_name(token: str) -> bool:
@@ -92,6 +92,7 @@ def is_symbol(text: str) -> bool:
         _is_name(text)
         and text[0] not in ":#"
         and text not in CONSTANTS
+        and text != "nil"
         and _LOOKS_NUMERIC.match(text) is None
     )
 
@@ -105,24 +106,14 @@ def keyword(token: str) -> Keyword:
     """The keyword of ``token``, which begins with a colon."""
     if not _is_name(token):
         raise ValueError(f"{shown(token)} is no keyword")
-    value = Keyword(token[1:])
-    if len(token) <= _CACHED_LENGTH:
-        if len(KEYWORDS) >= _CACHED_NAMES:
-            KEYWORDS.clear()
-        KEYWORDS[token] = value
-    return value
+    return Keyword(token[1:])
 
 
 def symbol(token: str) -> Symbol:
     """The symbol of ``token``, which does not begin as a number, a keyword or a ``#`` form does."""
     if not _is_name(token):
         raise ValueError(f"{shown(token)} is no symbol")
-    value = Symbol(token)
-    if len(token) <= _CACHED_LENGTH:
-        if len(SYMBOLS) >= _CACHED_NAMES:
-            SYMBOLS.clear()
-        SYMBOLS[token] = value
-    return value
+    return Symbol(token)
 
 
 def put_away(text: str) -> str:
@@ -132,7 +123,7 @@ def put_away(text: str) -> str:
 
 def put_back(text: str) -> str:
     """The text that was put away as ``text``."""
-    return text.replace(_BACKSLASH_QUOTE, '\\"').replace(_BACKSLASHES, "\\\\")
+    return text.replace(_BACKSLASH_QUOTE, '\\"').replace(_BACKSLASHES, "\\\\").replace(SET, "#{")
 
 
 def shown(token: str) -> str:
@@ -186,7 +177,6 @@ def _int(digits: str, radix: int) -> int:
         raise ValueError(f"{shown(digits)} is no integer of radix {radix} that could be read") from None
 
 
-@lru_cache(maxsize=1024)
 def character(token: str) -> Char:
     r"""The character of ``token``, which begins with a backslash."""
     text = put_back(token)[1:]

@@ -14,14 +14,10 @@ from uuid import UUID
 from slacker.content.codec import MAX_DEPTH
 from slacker.content.edn.literals import (
     CHARACTER_NAMES,
-    KEYWORDS,
-    SYMBOLS,
     is_keyword,
     is_symbol,
     is_tag,
-    keyword,
     shown,
-    symbol,
 )
 from slacker.content.refusal import Refusal, TooDeep, refused, refused_text, unknown_type
 from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged, plain
@@ -43,23 +39,23 @@ def _float(value: float) -> str:
     return "##NaN" if isnan(value) else "##Inf" if value > 0 else "##-Inf"
 
 
-def _keyword(value: Keyword) -> str:
-    token = f":{value.text}"
-    if token not in KEYWORDS:
-        if not is_keyword(value.text):
-            raise Refusal(
-                value, f"is {shown(token)}, which EDN would not read back as a keyword of that name"
-            )
-        keyword(token)  # known from now on
-    return token
+# Names that were written before, and so are known to be readable. Bounded: names come from peers, too.
+_NAMES: dict[Keyword | Symbol, str] = {}
+_MAX_NAMES = 4096
+_MAX_NAME_LENGTH = 100
 
 
-def _symbol(value: Symbol) -> str:
-    token = value.text
-    if token not in SYMBOLS:
-        if not is_symbol(token):
-            raise Refusal(value, f"is {shown(token)}, which EDN would not read back as a symbol of that name")
-        symbol(token)
+def _name(value: Keyword | Symbol) -> str:
+    token = _NAMES.get(value)
+    if token is None:
+        token = str(value)
+        if not (is_keyword if isinstance(value, Keyword) else is_symbol)(value.text):
+            kind = type(value).__name__.lower()
+            raise Refusal(value, f"is {shown(token)}, which EDN would not read back as a {kind} of that name")
+        if len(token) <= _MAX_NAME_LENGTH:
+            if len(_NAMES) >= _MAX_NAMES:
+                _NAMES.clear()
+            _NAMES[value] = token
     return token
 
 
@@ -102,11 +98,11 @@ def _bytes(value: object) -> str:
 _SCALARS: dict[type, Callable[[Any], str]] = {
     int: _integer,
     str: encode_basestring,  # JSON's escapes are all EDN's too; in C where the interpreter has it
-    Keyword: _keyword,
+    Keyword: _name,
     float: _float,
     bool: lambda value: "true" if value else "false",
     type(None): lambda _value: "nil",
-    Symbol: _symbol,
+    Symbol: _name,
     Char: _character,
     Decimal: _decimal,
     Fraction: _ratio,
