@@ -125,7 +125,7 @@ class Processor:
         except OperationRefused as exc:
             return exc.code, b""
 
-    def _change(self, txn: Transaction, op: Op, request: Request, *, in_multi: bool = False) -> bytes:
+    def _change(self, txn: Transaction, op: Op, request: Request) -> bytes:
         """Carry out an operation that may stand in a multi, or setACL; the body of its answer."""
         tree = self.tree
         if isinstance(request, Create):
@@ -138,8 +138,8 @@ class Processor:
         if isinstance(request, SetAcl):
             return pack_stat(tree.set_acl(txn, *request).stat())
         if isinstance(request, Check):
-            node = tree.check(txn, *request)
-            return b"" if in_multi else pack_stat(node.stat())
+            tree.check(txn, *request)
+            return b""
         assert isinstance(request, Delete), request
         tree.delete(txn, *request)
         return b""
@@ -150,7 +150,7 @@ class Processor:
         for op, operation in request.operations:
             answered = _IN_MULTI.get(op, op)
             try:
-                body = self._change(txn, answered, operation, in_multi=True)
+                body = self._change(txn, answered, operation)
             except OperationRefused as exc:
                 txn.roll_back()
                 codes = [Code.OK] * len(results) + [exc.code]

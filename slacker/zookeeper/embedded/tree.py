@@ -117,7 +117,8 @@ class DataTree:
         }
         self._ephemerals: dict[int, dict[str, None]] = {}
         self._reapable: dict[str, Node] = {}
-        self._bytes = 0
+        #: Bytes of all data and paths.
+        self.size = 0
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -213,10 +214,10 @@ class DataTree:
         old = node.data, node.version, node.mzxid, node.mtime
 
         def undo() -> None:
-            self._bytes += len(old[0] or b"") - len(node.data or b"")
+            self.size += len(old[0] or b"") - len(node.data or b"")
             node.data, node.version, node.mzxid, node.mtime = old
 
-        self._bytes += len(data or b"") - len(node.data or b"")
+        self.size += len(data or b"") - len(node.data or b"")
         node.data, node.version, node.mzxid, node.mtime = data, node.version + 1, txn.zxid, txn.now
         txn.undo.append(undo)
         txn.changes.append(Change(Event.CHANGED, path, node.acl, ()))
@@ -238,13 +239,12 @@ class DataTree:
         txn.undo.append(undo)
         return node
 
-    def check(self, txn: Transaction, path: str, version: int) -> Node:
+    def check(self, txn: Transaction, path: str, version: int) -> None:
         """See that the node has this version."""
         check_path(path)
         node = self.get(path)
         check_allowed(node.acl, Perm.READ, txn.identities, path)
         _check_version(path, node.version, version)
-        return node
 
     def close_session(self, txn: Transaction) -> None:
         """Delete what the session owns, whatever the rules of access say."""
@@ -279,7 +279,7 @@ class DataTree:
 
     def _attach(self, path: str, node: Node, parent: Node) -> None:
         self._nodes[path] = node
-        self._bytes += len(path) + len(node.data or b"")
+        self.size += len(path) + len(node.data or b"")
         parent.children[path.rpartition("/")[2]] = None
         if node.mode.ephemeral:
             self._ephemerals.setdefault(node.owner, {})[path] = None
@@ -288,7 +288,7 @@ class DataTree:
 
     def _detach(self, path: str, node: Node, parent: Node) -> None:
         del self._nodes[path]
-        self._bytes -= len(path) + len(node.data or b"")
+        self.size -= len(path) + len(node.data or b"")
         del parent.children[path.rpartition("/")[2]]
         if node.mode.ephemeral:
             owned = self._ephemerals[node.owner]
@@ -298,7 +298,7 @@ class DataTree:
         self._reapable.pop(path, None)
 
     def _check_room(self, path: str, nodes: int, more_bytes: int) -> None:
-        if nodes > self._max_nodes or (more_bytes > 0 and self._bytes + more_bytes > self._max_bytes):
+        if nodes > self._max_nodes or (more_bytes > 0 and self.size + more_bytes > self._max_bytes):
             raise OperationRefused(
                 Code.QUOTA_EXCEEDED,
                 f"{path!r} is too much for a server of {self._max_nodes} nodes and {self._max_bytes} bytes",

@@ -372,7 +372,7 @@ def random_play(seed: int) -> Callable[[Play], Awaitable[None]]:
 
         for _ in range(400):
             one = question()
-            if one.op != rq.check("", 0).op:  # on its own it makes the real server fail
+            if one.op != rq.check("", 0).op:  # on its own the real server never answers it
                 await play.ask(chance.choice("abc"), one)
         await play.ask("c", rq.close())
 
