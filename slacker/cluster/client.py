@@ -194,11 +194,11 @@ class ClusterClient:
         call = ClusterCall(namespace, function, args, options, route, self._clock.seconds())
         return self._dispatcher.dispatch(call)
 
-    def namespace(self, name: str) -> Namespace:
+    def namespace(self, name: str) -> Namespace[Deferred[Any]]:
         """The functions of a namespace as attributes and items."""
         return Namespace(self.call, name)
 
-    def function(self, name: str, **options: Any) -> RemoteFunction:
+    def function(self, name: str, **options: Any) -> RemoteFunction[Deferred[Any]]:
         """``namespace/function`` as a Python callable; the options are those of :meth:`call`."""
         return RemoteFunction.named(self.call, name, options)
 
