@@ -48,7 +48,8 @@ class _Interned:
     __slots__ = ("__weakref__", "text")
     text: str
     _known: WeakValueDictionary[str, Any]
-    _making = threading.Lock()  # two threads must not make two objects for one text
+    # Two threads must not make two objects for one text. (Reentrant: the garbage collector may run anything.)
+    _making = threading.RLock()
 
     def __init_subclass__(cls) -> None:
         cls._known = WeakValueDictionary()  # weak: peers choose the texts, and there is no end to them
