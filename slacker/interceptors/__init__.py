@@ -1,32 +1,32 @@
-"""What looks at calls on their way, and may change what comes of them."""
+"""What looks at calls on their way, and may change what comes of them.
 
-from __future__ import annotations
+::
 
-from collections.abc import Sequence
-from typing import Any
+    class Audit(Interceptor):
+        def before(self, call):
+            log.info("{function} {args}", function=call.name, args=call.args)
 
+    server = SlackerServer([myapp.api], interceptors=[Audit(), SlowCalls(threshold=1.0)])
 
-class Interceptor:
-    """Subclass it, with the stages that are needed.
+The stages of a call, on a client: ``pre``, arguments are encoded, ``before``, the call is made, ``after``,
+its answer is decoded, ``post``. On a server: ``pre``, arguments are decoded, ``before``, the function runs,
+``after``, its result is encoded, ``post``. Interceptors run in the order in which they were given in the
+first two stages, and in reverse in the last two. All stages run on the reactor.
+"""
 
-    A stage gets what the one before it made and returns what the next one gets: itself, something else, or a
-    Deferred of either. Interceptors run in the order in which they were given on the way there, and in
-    reverse on the way back.
-    """
+from slacker.interceptors.arguments import FailedArguments
+from slacker.interceptors.call import Call, Interceptor
+from slacker.interceptors.context import with_extensions
+from slacker.interceptors.deadline import Deadline
+from slacker.interceptors.slow import SlowCalls
+from slacker.interceptors.statistics import CallStatistics
 
-    def before_merge(self, call: Any, outcomes: Sequence[Any]) -> Any:
-        """Of a cluster call, when all servers have answered.
-
-        :param call: ``namespace``, ``function``, ``args``, ``name`` and ``options`` of the call.
-        :param outcomes: a :class:`~slacker.cluster.merging.Outcome` per server.
-        :return: the outcomes to merge.
-        """
-        return outcomes
-
-    def after_merge(self, call: Any, result: Any) -> Any:
-        """Of a cluster call, when the outcomes are merged.
-
-        :param result: the merged result, or the error that it is, an instance of :class:`Exception`.
-        :return: the result of the call; an instance of :class:`Exception` is raised.
-        """
-        return result
+__all__ = [
+    "Call",
+    "CallStatistics",
+    "Deadline",
+    "FailedArguments",
+    "Interceptor",
+    "SlowCalls",
+    "with_extensions",
+]

@@ -1,71 +1,94 @@
 """One request's way: decode its arguments, call the function, encode what came out.
 
-Pure: no reactor and no socket, so that it runs the same on the reactor and in a worker thread.
+No reactor and no socket, so that it runs the same on the reactor and in a worker thread.
 """
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.logger import Logger
 
 from slacker.content import Codec
-from slacker.errors import ContentError
-from slacker.server.functions import Function
-from slacker.wire import Request, Response, ResultCode, encode, encode_response
+from slacker.content.values import Keyword
+from slacker.errors import (
+    AccessDenied,
+    Canceled,
+    ContentError,
+    FunctionNotFound,
+    PeerProtocolError,
+    ServerBusy,
+)
+from slacker.wire import Request, ResultCode
 
 _log = Logger()
 
-_SUCCESS = int(ResultCode.SUCCESS)
-_EXCEPTION = int(ResultCode.EXCEPTION)
+#: How a call ended: its result code, and the encoded result or error; empty where the code says it all.
+Outcome = tuple[int, bytes]
+
+SUCCESS = int(ResultCode.SUCCESS)
+EXCEPTION = int(ResultCode.EXCEPTION)
+_CODES: dict[type[BaseException], ResultCode] = {
+    FunctionNotFound: ResultCode.NOT_FOUND,
+    ServerBusy: ResultCode.THREAD_POOL_FULL,
+    Canceled: ResultCode.CANCELED,
+    AccessDenied: ResultCode.ACL_REJECT,
+    PeerProtocolError: ResultCode.INVALID_PACKET,
+}
 
 
-def invoke(function: Function, codec: Codec, request: Request) -> Any:
-    """What the function returns for the request's arguments; raises what it raises.
+def decode(codec: Codec, data: bytes, function: str) -> Sequence[Any]:
+    """The arguments of a call; no payload and nil mean that there are none.
 
-    :raises ContentError: if the arguments cannot be read, or are no sequence.
+    :raises ContentError: if they cannot be read, or are no sequence.
     """
-    data = request.data
     if not data:
-        return function.call()
+        return ()
     try:
         arguments = codec.loads(data)
     except ContentError as error:
-        raise ContentError(f"arguments of {request.function}: {error}") from None
+        raise ContentError(f"arguments of {function}: {error}") from None
     if arguments.__class__ is not list:
         if arguments is None:
-            return function.call()
+            return ()
         if not isinstance(arguments, (list, tuple)):
             kind = type(arguments).__name__
-            raise ContentError(f"arguments of {request.function} should be one sequence, not {kind}")
-    return function.call(*arguments)
+            raise ContentError(f"arguments of {function} should be one sequence, not {kind}")
+    return arguments  # type: ignore[no-any-return]  # it is a list here
 
 
-def respond(codec: Codec, request: Request, result: Any) -> bytes:
-    """The frame that answers ``request`` with ``result``.
+def encode_result(codec: Codec, result: Any, function: str) -> bytes:
+    """What a function returned.
 
-    :raises ContentError: if the content type cannot carry the result.
+    :raises ContentError: if the content type cannot carry it.
     """
     try:
-        data = codec.dumps(result)
+        return codec.dumps(result)
     except ContentError as error:
-        raise ContentError(f"result of {request.function}: {error}") from None
-    if request.extensions or request.version != 6:
-        return _answer(request, codec, _SUCCESS, data)
-    return encode_response(request.tid, codec.wire_id, _SUCCESS, data)
+        raise ContentError(f"result of {function}: {error}") from None
 
 
-def fail(codec: Codec, request: Request, error: BaseException) -> bytes:
-    """The frame that tells the caller of ``request`` what the function raised."""
+def failure(codec: Codec, request: Request, error: BaseException, *, debug: bool) -> Outcome:
+    """What a caller is told of an exception: its text, and in debug mode where it was raised."""
     text = describe(error)
     _log.info("{function!r} raised {error!r}", function=request.function, error=text)
-    data = codec.dumps(text)
-    return _answer(request, codec, _EXCEPTION, data)
+    if debug:
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        told: Any = {
+            Keyword("msg"): text,
+            Keyword("stacktrace"): [line.encode("utf-8", "replace").decode() for line in lines],
+        }
+    else:
+        told = text
+    return EXCEPTION, codec.dumps(told)
 
 
-def _answer(request: Request, codec: Codec, code: int, data: bytes) -> bytes:
-    extensions = tuple(dict(request.extensions).items())  # they come back, of a duplicate id the last
-    return encode(Response(request.tid, codec.wire_id, code, data, extensions, request.version))
+def refusal(error: BaseException) -> Outcome | None:
+    """The result code that one of our own errors stands for; None if it stands for none."""
+    code = _CODES.get(type(error))
+    return None if code is None else (int(code), b"")
 
 
 def describe(error: BaseException) -> str:

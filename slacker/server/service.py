@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import cast
 
@@ -20,9 +20,13 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from slacker import content
 from slacker._version import VERSION
-from slacker.errors import ConfigurationError
+from slacker.content import BY_ID, Codec
+from slacker.errors import ConfigurationError, ContentError
+from slacker.interceptors import Interceptor
 from slacker.server.connection import ServerConnection
+from slacker.server.execution import Execution
 from slacker.server.functions import Exposable, Functions
 from slacker.server.workers import WorkerPool, Workers
 from slacker.wire import DEFAULT_MAX_FRAME
@@ -47,6 +51,11 @@ class SlackerServer(Service):
     :param max_in_flight: calls of one connection that run or wait at the same time; one more is answered
         "thread pool full". A Clojure client keeps up to 5,000.
     :param drain_timeout: seconds that :meth:`stop` waits for running calls.
+    :param executors: namespace → (threads, queue_size) of a worker pool of its own.
+    :param content_types: the names of those that calls may use; all of :data:`slacker.content.CODECS`
+        without.
+    :param interceptors: look at calls on their way, and may change what comes of them.
+    :param debug: tell callers the stack trace of an exception, too.
     :raises ConfigurationError: if something cannot be exposed under the name it has.
     """
 
@@ -63,6 +72,10 @@ class SlackerServer(Service):
         max_frame: int = DEFAULT_MAX_FRAME,
         max_in_flight: int = 5000,
         drain_timeout: float = 30.0,
+        executors: Mapping[str, tuple[int, int]] | None = None,
+        content_types: Sequence[str] | None = None,
+        interceptors: Sequence[Interceptor] = (),
+        debug: bool = False,
         reactor: object | None = None,
     ) -> None:
         if reactor is None:
@@ -74,6 +87,18 @@ class SlackerServer(Service):
         self.workers: Workers = WorkerPool(
             cast(IReactorFromThreads, reactor), threads, queue_size, after_batch=self.flush
         )
+        self._pools: dict[str, Workers] = {
+            namespace: WorkerPool(
+                cast(IReactorFromThreads, reactor), *sizes, name=namespace, after_batch=self.flush
+            )
+            for namespace, sizes in (executors or {}).items()
+        }
+        for namespace in self._pools.keys() - self.functions.namespaces.keys():
+            raise ConfigurationError(f"executors: no namespace {namespace!r} is exposed")
+        self.codecs = BY_ID if content_types is None else _pinned(content_types)
+        self.interceptors = tuple(interceptors)
+        self.debug = debug
+        self.seconds = self._clock.seconds
         self.max_frame = max_frame
         self.max_in_flight = max_in_flight
         self.drain_timeout = drain_timeout
@@ -84,6 +109,7 @@ class SlackerServer(Service):
         self._running = 0
         self._idle: list[Deferred[None]] = []
         self._closed: list[Deferred[None]] = []
+        self.execution = Execution(self)
         self.factory = _ServerFactory(self)
         self._ports: list[IListeningPort] = []
 
@@ -129,6 +155,10 @@ class SlackerServer(Service):
         """Twisted's name for :meth:`stop`."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's Service has no annotations
         return self.stop()
+
+    def pool_of(self, namespace: str) -> Workers:
+        """The worker pool in which a namespace's functions run."""
+        return self._pools.get(namespace, self.workers)
 
     # What connections report
 
@@ -181,7 +211,8 @@ class SlackerServer(Service):
 
     def _close(self) -> Deferred[None]:
         self.flush()
-        self.workers.stop()
+        for pool in (self.workers, *self._pools.values()):
+            pool.stop()
         if not self.connections:
             return succeed(None)
         closed: Deferred[None] = Deferred()
@@ -195,6 +226,14 @@ class SlackerServer(Service):
     def _abort(self) -> None:
         for connection in list(self.connections):
             connection.transport.abortConnection()
+
+
+def _pinned(names: Sequence[str]) -> Mapping[int, Codec]:
+    try:
+        codecs = [content.get(name) for name in names]
+    except ContentError as error:
+        raise ConfigurationError(f"content_types: {error}") from None
+    return {codec.wire_id: codec for codec in codecs}
 
 
 async def _stop_listening(port: IListeningPort) -> None:
