@@ -10,7 +10,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from slacker.address import parse_address
-from tests.integration.processes import deferred
+from tests.integration.processes import deferred, until
 
 
 class Proxy:
@@ -54,6 +54,7 @@ class Proxy:
         if self._listening is not None:
             listening, self._listening = self._listening, None
             await maybeDeferred(listening.stopListening)
+        await until(lambda: not self._pairs, "the proxy's connections closing")
 
     def cut(self) -> None:
         """Break every connection; new ones are closed as they come."""
@@ -101,8 +102,8 @@ class _Side(Protocol):
         self.flush()
 
     def dataReceived(self, data: bytes) -> None:
-        assert self.other is not None
-        self.other.send(data)
+        if self.other is not None:  # else this side is being closed, too
+            self.other.send(data)
 
     def send(self, data: bytes) -> None:
         self._kept.append(data)
@@ -140,7 +141,7 @@ class _Front(_Side):
     def __init__(self, proxy: Proxy) -> None:
         super().__init__()
         self._proxy = proxy
-        self._dialled = False
+        self._dialling: Deferred[IProtocol] | None = None
 
     def connectionMade(self) -> None:
         if not self._proxy.open:
@@ -157,9 +158,9 @@ class _Front(_Side):
             self._dial()
 
     def _dial(self) -> None:
-        self._dialled = True
         assert isinstance(self.other, _Back)
-        self._proxy.connect(self.other).addErrback(lambda reason: self.abort())
+        self._dialling = self._proxy.connect(self.other)
+        self._dialling.addErrback(lambda reason: self.abort())
 
     def stall(self) -> None:
         self.stalled = True
@@ -170,7 +171,7 @@ class _Front(_Side):
         self.stalled = False
         if self.other is not None:
             self.other.stalled = False
-            if not self._dialled:
+            if self._dialling is None:
                 self._dial()
             self.other.flush()
         self.flush()
@@ -182,6 +183,8 @@ class _Front(_Side):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
+        if self._dialling is not None:
+            self._dialling.cancel()
         self._proxy.closed(self)
 
 

@@ -54,6 +54,7 @@ class ProxyTests(TestCase):
     async def test_a_stalled_connection_is_silent_and_goes_on_when_restored(self) -> None:
         self.proxy.stall()
         self.assertEqual(await self.ask(timeout=0.2), "")
+        await until(lambda: self.proxy.connections == 0, "the connection that gave up closing")
         answer = self.ask()
         await until(lambda: self.proxy.connections == 1, "the connection")
         self.assertNoResult(answer)
