@@ -1,0 +1,362 @@
+"""Leader election, with the nodes and the order of Curator's LeaderSelector.
+
+Whoever stands creates ``_c_<uuid>-lock-<10 digits>`` below the election's path, ephemeral and sequential.
+What follows the last ``lock-`` orders them, and the first one leads. Each watches only the node before its
+own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import uuid4
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from slacker.zookeeper.client import ZookeeperClient
+from slacker.zookeeper.errors import NoNodeException, ZookeeperError
+from slacker.zookeeper.events import EPHEMERAL, SEQUENCE, ClientEvent, EventType, Stat, State
+from slacker.zookeeper.recipes import create_path
+from slacker.zookeeper.reconciler import Reconciler
+
+_log = Logger()
+
+# A lease lasts for this part of the session timeout. What is left of it covers the clocks' drift and whatever
+# a leader has begun when it is told to stop.
+_LEASE = 2 / 3
+# It is renewed after this part, so that one slow answer does not end it.
+_RENEWAL = 1 / 4
+# How often a pass starts over because others come and go.
+_ROUNDS = 10
+
+
+class Lease:
+    """Until when a client's session certainly lives: counted from when the last request left that ZooKeeper's
+    leader has answered.
+
+    ``sync`` is that request, as it goes to the leader of the ensemble, which ends sessions, and not only to
+    the server one is connected to. When bytes came last says less: a process that was stopped for a minute
+    finds old ones waiting for it.
+
+    While somebody holds it, it is renewed by itself.
+    """
+
+    def __init__(self, client: ZookeeperClient, *, clock: IReactorTime) -> None:
+        self.client = client
+        self.clock = clock
+        self._until = float("-inf")
+        self._until_monotonic = float("-inf")  # holds also when somebody sets the clock back
+        self._holders: list[Callable[[], object]] = []
+        self._renewing = False
+        self._timer: IDelayedCall | None = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether the session lives. May be asked from any thread."""
+        return self.clock.seconds() < self._until and time.monotonic() < self._until_monotonic
+
+    async def renew(self) -> None:
+        """Have a request answered.
+
+        :raises ZookeeperError: if it was not.
+        """
+        sent, sent_monotonic = self.clock.seconds(), time.monotonic()
+        await self.client.sync()
+        timeout = self.client.session_timeout
+        if timeout is None:
+            return  # connected no more
+        if not self.valid:
+            self._lapse()  # the timer is late; who held it has to know before it is valid again
+        seconds = timeout * _LEASE
+        if sent + seconds > self._until:
+            self._until, self._until_monotonic = sent + seconds, sent_monotonic + seconds
+
+    def hold(self, lapsed: Callable[[], object]) -> None:
+        """Keep it renewed, and call ``lapsed`` once on the reactor if it lapses before :meth:`release`."""
+        if not self._holders:
+            self.client.add_listener(self._session)
+        self._holders.append(lapsed)
+        self._look()
+
+    def release(self, lapsed: Callable[[], object]) -> None:
+        """Undo :meth:`hold`."""
+        if lapsed in self._holders:
+            self._holders.remove(lapsed)
+        if not self._holders:
+            self.client.remove_listener(self._session)
+            self._cancel_timer()
+
+    def _session(self, state: State) -> None:
+        if state not in (State.CONNECTED, State.CONNECTING):
+            self._lapse()  # the session is gone
+
+    def _lapse(self) -> None:
+        self._until = float("-inf")
+        for lapsed in list(self._holders):
+            self.release(lapsed)
+            lapsed()
+
+    def _look(self) -> None:
+        """Renew, or notice that it has lapsed."""
+        self._cancel_timer()
+        now = self.clock.seconds()
+        if not self.valid:
+            self._lapse()
+        elif self._holders:
+            timeout = self.client.session_timeout
+            pause = max(self._until - now, 0.0)
+            if timeout is not None:
+                pause = min(pause, timeout * _RENEWAL)
+            self._timer = self.clock.callLater(pause, self._renew_and_look)
+
+    def _renew_and_look(self) -> None:
+        self._timer = None
+        if self.valid and self.client.connected and not self._renewing:
+            self._renewing = True
+            Deferred.fromCoroutine(self.renew()).addBoth(self._renewed)
+        self._look()
+
+    def _renewed(self, result: object) -> None:
+        self._renewing = False
+        if isinstance(result, Failure) and not result.check(ZookeeperError):
+            _log.failure("cannot renew the lease of a ZooKeeper session", failure=result)
+
+    def _cancel_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+
+class Election:
+    """Stands in an election, or does not, whatever happens to ZooKeeper or is done to the nodes.
+
+    :param lease: of the client's session. Who leads stops when it lapses, before another can begin.
+    :param path: parent of the candidates' nodes; created where it is missing.
+    :param changed: called on the reactor with True when this candidate begins to lead and with False when it
+        stops.
+    :param proclaim: run while leading, again and again (it has to see by itself whether there is anything to
+        do): when the leadership begins, after :meth:`request`, and now and then.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        path: str,
+        changed: Callable[[bool], object],
+        *,
+        proclaim: Callable[[], Coroutine[Deferred[Any], Any, None]] | None = None,
+    ) -> None:
+        self.path = path
+        self._lease = lease
+        self._client = lease.client
+        self._changed = changed
+        self._proclaim = proclaim
+        self._prefix = f"_c_{uuid4()}-"
+        self._wanted = False
+        self._left = True  # there is certainly no node of ours
+        self._elected = False
+        self._name: str | None = None  # of our node
+        self._before: str | None = None  # the node before it
+        self._events: dict[str, Deferred[ClientEvent]] = {}
+        self._reconciler = Reconciler(
+            self._client, self._pass, clock=lease.clock, what=f"stand in the election at {path}"
+        )
+
+    @property
+    def leads(self) -> bool:
+        """Whether this candidate leads now. May be asked from any thread."""
+        return self._elected and self._lease.valid
+
+    @property
+    def settled(self) -> bool:
+        """Whether this candidate stands, if it wants to, and has proclaimed what it is."""
+        return self._reconciler.settled
+
+    def when_settled(self) -> Deferred[None]:
+        """Fires when :attr:`settled`; fails with ZookeeperError if :meth:`stop` comes first."""
+        return self._reconciler.when_settled()
+
+    def start(self) -> None:
+        """Begin; :meth:`stand` and :meth:`withdraw` say to what end."""
+        self._reconciler.start()
+
+    def stop(self) -> Deferred[None]:
+        """Withdraw for good.
+
+        :return: fires when the node is gone, or at once without a connection; closing the client removes it
+            then. Fails with ZookeeperError if it could not be removed.
+        """
+        self._wanted = False
+        self._resign()
+        self._reconciler.stop()
+        self._forget_events()
+        if not self._client.connected:
+            return succeed(None)
+        return Deferred.fromCoroutine(self._leave())
+
+    def stand(self) -> None:
+        """Be a candidate from now on."""
+        if not self._wanted:
+            self._wanted = True
+            self._reconciler.request()
+
+    def withdraw(self) -> None:
+        """Be none: stop leading at once, and have the node removed."""
+        if self._wanted:
+            self._wanted = False
+            self._resign()
+            self._reconciler.request()
+
+    def request(self) -> None:
+        """Look soon whether all is as it should be."""
+        self._reconciler.request()
+
+    async def _pass(self) -> None:
+        await (self._take_part() if self._wanted else self._leave())
+
+    async def _take_part(self) -> None:
+        for _ in range(_ROUNDS):
+            await self._lease.renew()
+            if not await self._has_node():
+                self._resign()
+                await self._enter()
+            elif self._before is not None and await self._watch(self._before) is not None:
+                return  # it is another's turn
+            elif not self._elected and await self._is_first():
+                self._lead()
+            if not self._wanted:
+                return  # withdrawn meanwhile, and another pass is due
+            if self.leads:
+                if self._proclaim is not None:
+                    await self._proclaim()
+                return
+        raise ZookeeperError(f"the election at {self.path} does not come to rest")
+
+    async def _has_node(self) -> bool:
+        """Whether our node stands, of our present session, watched."""
+        if self._name is None:
+            return False
+        stat = await self._watch(self._name)
+        if stat is not None and stat.ephemeralOwner == self._client.session_id:
+            return True
+        self._name = self._before = None
+        return False
+
+    async def _enter(self) -> None:
+        """Create our node. A creation whose answer was lost is looked for first, by our uuid."""
+        self._left = False
+        self._forget_events()
+        self._name = self._before = None
+        for name in await self._ours():
+            stat = await self._client.exists(f"{self.path}/{name}")
+            if stat is None:
+                continue
+            if self._name is None and stat.ephemeralOwner == self._client.session_id:
+                self._name = name
+            else:  # an old session's, or one too many
+                await self._delete(name)
+        if self._name is None:
+            address = (self._client.local_host or "").encode()
+            node = f"{self.path}/{self._prefix}lock-"
+            created = await self._client.create(node, address, flags=EPHEMERAL | SEQUENCE)
+            self._name = created.rpartition("/")[2]
+
+    async def _leave(self) -> None:
+        """Remove our node, also one whose creation was not answered yet."""
+        if self._left:
+            return
+        self._forget_events()
+        self._name = self._before = None
+        for name in await self._ours():
+            await self._delete(name)
+        self._left = not self._wanted
+
+    async def _ours(self) -> list[str]:
+        """Nodes with our uuid, in their order."""
+        return [name for name in await self._candidates() if name.startswith(self._prefix)]
+
+    async def _is_first(self) -> bool:
+        """Whether no node is before ours; else notes which is."""
+        names = await self._candidates()
+        if self._name not in names:
+            self._name = None
+            return False
+        index = names.index(self._name)
+        self._before = names[index - 1] if index else None
+        return not index
+
+    async def _candidates(self) -> list[str]:
+        try:
+            return sorted(await self._client.get_children(self.path), key=_place)
+        except NoNodeException:
+            if self._wanted:
+                await create_path(self._client, self.path, None)
+            return []
+
+    async def _delete(self, name: str) -> None:
+        try:
+            await self._client.delete(f"{self.path}/{name}")
+        except NoNodeException:
+            return  # somebody was quicker
+
+    async def _watch(self, name: str) -> Stat | None:
+        """The node's Stat, watched; None if it is gone."""
+        old = self._events.pop(name, None)
+        if old is not None:
+            old.cancel()
+        result, event = self._client.get_and_watch(f"{self.path}/{name}")
+        self._events[name] = event
+        event.addCallback(self._happened, name, event)
+        try:
+            _, stat = await result
+        except NoNodeException:
+            return None
+        return stat
+
+    def _happened(self, what: ClientEvent, name: str, event: Deferred[ClientEvent]) -> None:
+        if self._events.get(name) is event:
+            del self._events[name]
+        if what.type in (EventType.DELETED, EventType.CHANGED):
+            if name == self._name and what.type is EventType.DELETED:
+                _log.warn("{path} was deleted by somebody", path=what.path)
+                self._resign()
+            self._reconciler.request()
+
+    def _forget_events(self) -> None:
+        events, self._events = self._events, {}
+        for event in events.values():
+            event.cancel()
+
+    def _lead(self) -> None:
+        if not self._wanted or not self._lease.valid:
+            return
+        self._elected = True
+        self._tell(True)
+        if self._elected:
+            self._lease.hold(self._lapsed)
+
+    def _resign(self) -> None:
+        if self._elected:
+            self._elected = False
+            self._lease.release(self._lapsed)
+            self._tell(False)
+
+    def _lapsed(self) -> None:
+        _log.warn("no more certain of leading at {path}: ZooKeeper is out of reach", path=self.path)
+        self._resign()
+        self._reconciler.request()
+
+    def _tell(self, leads: bool) -> None:
+        try:
+            self._changed(leads)
+        except Exception:
+            _log.failure("the call-back of the election at {path} raised", path=self.path)
+
+
+def _place(name: str) -> str:
+    """What orders the nodes; names without ``lock-`` stand as they are, as Curator has it."""
+    return name.rpartition("lock-")[2]

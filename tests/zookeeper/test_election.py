@@ -1,0 +1,516 @@
+"""Elections: one leads, the next follows, and nobody leads who may have been given up."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kazoo import exceptions
+from kazoo.protocol.states import KeeperState
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from slacker.zookeeper import ZookeeperClient, ZookeeperError
+from slacker.zookeeper.election import Election, Lease
+from slacker.zookeeper.session import ZookeeperSession
+from tests.zookeeper.fakes import FakeKazoo, World, install, result_of
+
+SESSION = 15.0
+PATH = "/app/mutex"
+
+
+def negotiate(testcase: SynchronousTestCase, seconds: float = SESSION) -> None:
+    """Let sessions in the fake ensemble have this timeout."""
+    timeout = property(lambda session: seconds if session.connected else None)
+    testcase.patch(ZookeeperSession, "session_timeout", timeout)
+
+
+class Candidate:
+    """One that stands, by a client of its own, and what it was told."""
+
+    def __init__(self, world: World, **options: Any) -> None:
+        self.client: ZookeeperClient = world.client()
+        self.kazoo: FakeKazoo = world.clients[-1]
+        self.lease = Lease(self.client, clock=world.clock)
+        self.told: list[bool] = []
+        self.election = Election(self.lease, PATH, self.told.append, **options)
+        self.election.start()
+        self.election.stand()
+        world.advance(0.1)
+
+    @property
+    def leads(self) -> bool:
+        return self.election.leads
+
+
+class ElectionCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.world = install(self)
+        negotiate(self)
+        self.candidates: list[Candidate] = []
+
+    def tearDown(self) -> None:
+        for candidate in self.candidates:
+            candidate.election.stop().addErrback(lambda failure: failure.trap(ZookeeperError))
+            self.world.pump()
+            candidate.client.close()
+        self.world.pump()
+        self.assertEqual(self.world.clock.getDelayedCalls(), [])
+
+    def candidate(self, **options: Any) -> Candidate:
+        self.candidates.append(Candidate(self.world, **options))
+        return self.candidates[-1]
+
+    def nodes(self) -> list[str]:
+        """The candidates' nodes, in Curator's order."""
+        names = [path.rpartition("/")[2] for path in self.world.nodes if path.startswith(f"{PATH}/")]
+        return sorted(names, key=lambda name: name.rpartition("lock-")[2])
+
+    def node(self, candidate: Candidate) -> str:
+        """The path of this candidate's node."""
+        owned = [path for path, node in self.world.nodes.items() if node.owner == candidate.client.session_id]
+        self.assertEqual(len(owned), 1)
+        return owned[0]
+
+    def partition(self, candidate: Candidate) -> None:
+        """Leave the connection open, and let no request of this client through."""
+        candidate.kazoo.step = lambda: False  # type: ignore[method-assign]
+
+
+class OrderTests(ElectionCase):
+    def test_a_node_is_named_owned_and_filled_as_curators_are(self) -> None:
+        one = self.candidate()
+        (name,) = self.nodes()
+        self.assertRegex(name, re.compile(r"\A_c_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-lock-\d{10}\Z"))
+        node = self.world.nodes[f"{PATH}/{name}"]
+        self.assertEqual(node.owner, one.client.session_id)
+
+    def test_a_node_holds_the_local_address(self) -> None:
+        self.patch(ZookeeperSession, "local_host", "192.0.2.7")
+        one = self.candidate()
+        self.assertEqual(self.world.nodes[self.node(one)].data, b"192.0.2.7")
+
+    def test_the_first_leads_and_the_others_follow_in_the_order_in_which_they_came(self) -> None:
+        one, two, three = self.candidate(), self.candidate(), self.candidate()
+        self.assertEqual([c.leads for c in (one, two, three)], [True, False, False])
+        one.election.withdraw()
+        self.world.advance(1)
+        self.assertEqual([c.leads for c in (one, two, three)], [False, True, False])
+        two.election.withdraw()
+        self.world.advance(1)
+        self.assertEqual([c.leads for c in (one, two, three)], [False, False, True])
+        self.assertEqual([c.told for c in (one, two, three)], [[True, False], [True, False], [True]])
+
+    def test_what_follows_the_last_lock_counts_and_not_what_stands_before_it(self) -> None:
+        self.world.put(f"{PATH}/_c_ffffffff-ffff-ffff-ffff-ffffffffffff-lock-0000000000")
+        self.world.put(f"{PATH}/_c_00000000-lock-lock-9999999999")
+        one = self.candidate()
+        self.assertFalse(one.leads)
+        self.world.remove(f"{PATH}/_c_ffffffff-ffff-ffff-ffff-ffffffffffff-lock-0000000000")
+        self.world.advance(0.1)
+        self.assertTrue(one.leads)
+
+    def test_the_end_of_a_leader_wakes_only_the_next(self) -> None:
+        one, _, _, _ = (self.candidate() for _ in range(4))
+        self.world.requests.clear()
+        self.world.end_session(one.kazoo._session)
+        one.election.stop()
+        self.world.advance(1)
+        lists = [path for what, path in self.world.requests if what == "get_children"]
+        self.assertLessEqual(len(lists), 2)  # the next one's, and the one's that lost its node
+
+    def test_one_in_the_middle_that_goes_makes_nobody_lead(self) -> None:
+        one, two, three = self.candidate(), self.candidate(), self.candidate()
+        two.election.withdraw()
+        self.world.advance(1)
+        self.assertEqual((one.leads, three.leads), (True, False))
+        one.election.withdraw()
+        self.world.advance(1)
+        self.assertTrue(three.leads)
+
+    def test_whoever_withdraws_and_stands_again_is_the_last(self) -> None:
+        one, two = self.candidate(), self.candidate()
+        one.election.withdraw()
+        self.world.advance(0.1)
+        one.election.stand()
+        self.world.advance(1)
+        self.assertEqual((one.leads, two.leads), (False, True))
+        self.assertEqual(len(self.nodes()), 2)
+
+    def test_whoever_withdraws_and_stands_again_in_one_moment_keeps_its_node(self) -> None:
+        one, two = self.candidate(), self.candidate()
+        before = self.nodes()
+        one.election.withdraw()
+        one.election.stand()
+        self.world.advance(1)
+        self.assertEqual((self.nodes(), one.told, two.told), (before, [True, False, True], []))
+
+    def test_withdrawing_ends_the_leadership_before_the_node_goes(self) -> None:
+        one = self.candidate()
+        one.election.withdraw()
+        self.assertEqual((one.leads, one.told, len(self.nodes())), (False, [True, False], 1))
+        self.world.advance(0.1)
+        self.assertEqual(self.nodes(), [])
+        self.assertTrue(one.election.settled)
+
+    def test_standing_twice_and_withdrawing_twice_are_once(self) -> None:
+        one = self.candidate()
+        one.election.stand()
+        self.world.advance(1)
+        self.assertEqual(len(self.nodes()), 1)
+        one.election.withdraw()
+        one.election.withdraw()
+        self.world.advance(1)
+        self.assertEqual(one.told, [True, False])
+
+    def test_an_audit_of_those_that_wait_reads_two_nodes_and_no_list(self) -> None:
+        self.candidate()
+        self.candidate()
+        self.world.requests.clear()
+        self.world.advance(40)
+        self.assertNotIn(("get_children", PATH), self.world.requests)
+
+    def test_many_changes_in_the_round_of_a_list_end_in_one_leader(self) -> None:
+        crowd = [self.candidate() for _ in range(12)]
+        for leader in crowd[:11]:
+            leader.election.withdraw()
+        self.world.advance(1)
+        self.assertEqual([c.leads for c in crowd], [False] * 11 + [True])
+
+
+class StopTests(ElectionCase):
+    def test_stopping_removes_the_node_so_that_the_next_leads_at_once(self) -> None:
+        one, two = self.candidate(), self.candidate()
+        stopping = one.election.stop()
+        self.assertEqual(one.told, [True, False])
+        self.assertIsNone(result_of(self, self.world, stopping))
+        self.world.advance(0.05)
+        self.assertTrue(two.leads)
+
+    def test_stopping_while_the_node_is_being_created_leaves_none(self) -> None:
+        self.candidate()
+        client = self.world.client()
+        election = Election(Lease(client, clock=self.world.clock), PATH, lambda leads: None)
+        election.start()
+        election.stand()
+        self.world.clock.advance(0)
+        creates = ("create", f"{PATH}/{election._prefix}lock-")
+        self.world.pump_until(lambda: creates in self.world.requests)
+        self.assertEqual(len(self.nodes()), 2)
+        self.assertIsNone(result_of(self, self.world, election.stop()))
+        self.assertEqual(len(self.nodes()), 1)
+        client.close()
+
+    def test_stopping_without_a_connection_is_over_at_once(self) -> None:
+        one = self.candidate()
+        self.world.reachable = False
+        one.kazoo.suspend()
+        self.world.pump()
+        self.assertIsNone(self.successResultOf(one.election.stop()))
+        self.assertEqual(one.told, [True, False])
+
+    def test_who_waits_learns_that_it_was_stopped(self) -> None:
+        one = self.candidate()
+        self.world.reachable = False
+        one.kazoo.expire()
+        self.world.pump()
+        waiting: Deferred[None] = one.election.when_settled()
+        one.election.stop()
+        self.failureResultOf(waiting, ZookeeperError)
+
+    def test_a_call_back_may_stop_what_called_it(self) -> None:
+        client = self.world.client()
+        told: list[bool] = []
+        stopped: list[Deferred[None]] = []
+
+        def changed(leads: bool) -> None:
+            told.append(leads)
+            if leads:
+                stopped.append(election.stop())
+
+        election = Election(Lease(client, clock=self.world.clock), PATH, changed)
+        election.start()
+        election.stand()
+        self.world.advance(0.1)
+        self.assertEqual(told, [True, False])
+        self.assertIsNone(self.successResultOf(stopped[0]))
+        self.assertEqual(self.nodes(), [])
+        client.close()
+
+    def test_a_call_back_that_raises_is_logged_and_changes_nothing(self) -> None:
+        def changed(leads: bool) -> None:
+            raise ValueError("no")
+
+        client = self.world.client()
+        election = Election(Lease(client, clock=self.world.clock), PATH, changed)
+        election.start()
+        election.stand()
+        self.world.advance(0.1)
+        self.assertTrue(election.leads)
+        election.stop()
+        self.world.pump()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
+        client.close()
+
+
+class LossTests(ElectionCase):
+    """What ends a leadership."""
+
+    def test_a_short_break_does_not(self) -> None:
+        one, two = self.candidate(), self.candidate()
+        one.kazoo.suspend()
+        self.assertTrue(one.leads)
+        self.world.advance(1)
+        self.assertEqual((one.leads, one.told, two.told), (True, [True], []))
+
+    def test_a_break_of_two_thirds_of_the_session_does(self) -> None:
+        one = self.candidate()
+        self.world.reachable = False
+        one.kazoo.suspend()
+        self.world.advance(SESSION * 2 / 3 - 0.3)
+        self.assertEqual((one.leads, one.told), (True, [True]))
+        self.world.advance(0.3)
+        self.assertEqual((one.leads, one.told), (False, [True, False]))
+
+    def test_a_line_that_stalls_does_too_although_nothing_says_that_it_is_lost(self) -> None:
+        one = self.candidate()
+        self.partition(one)
+        self.world.advance(SESSION * 2 / 3 + 0.1)
+        self.assertTrue(one.client.connected)
+        self.assertEqual((one.leads, one.told), (False, [True, False]))
+
+    def test_it_counts_from_when_the_answered_request_left(self) -> None:
+        one = self.candidate()
+        self.partition(one)
+        self.world.advance(9)  # a renewal left, and its answer comes late
+        del one.kazoo.step
+        self.world.pump()
+        self.partition(one)
+        self.world.advance(4)
+        self.assertTrue(one.leads)
+        self.world.advance(3)
+        self.assertEqual((one.leads, one.told), (False, [True, False]))
+
+    def test_a_process_that_stood_still_does_not_lead_when_it_wakes(self) -> None:
+        one = self.candidate()
+        self.partition(one)
+        self.world.clock.rightNow += 20  # no timer has run yet
+        self.assertEqual((one.leads, one.told), (False, [True]))
+        self.world.advance(0.05)
+        self.assertEqual(one.told, [True, False])
+
+    def test_a_clock_that_is_set_back_prolongs_nothing(self) -> None:
+        one = self.candidate()
+        monotonic = time.monotonic()
+        self.patch(time, "monotonic", lambda: monotonic + SESSION)
+        self.world.clock.rightNow -= 3600
+        self.assertFalse(one.leads)
+        self.world.clock.rightNow += 3600
+
+    def test_after_a_lapse_it_leads_again_if_its_node_still_stands(self) -> None:
+        one, two = self.candidate(), self.candidate()
+        self.world.reachable = False
+        one.kazoo.suspend()
+        self.world.advance(SESSION - 2)
+        self.world.reachable = True
+        self.world.advance(1)
+        self.assertEqual((one.told, two.told), ([True, False, True], []))
+
+    def test_a_leadership_that_goes_on_is_renewed_for_ever(self) -> None:
+        one = self.candidate()
+        self.world.advance(300)
+        self.assertEqual((one.leads, one.told), (True, [True]))
+
+    def test_an_expired_session_does_and_it_stands_again_behind_the_others(self) -> None:
+        one, two = self.candidate(), self.candidate()
+        one.kazoo.expire()
+        self.world.pump()
+        self.assertEqual(one.told, [True, False])
+        self.world.advance(0.1)
+        self.assertEqual((one.leads, two.leads), (False, True))
+        self.assertEqual(len(self.nodes()), 2)
+        two.election.withdraw()
+        self.world.advance(1)
+        self.assertTrue(one.leads)
+
+    def test_a_client_that_is_closed_does(self) -> None:
+        one = self.candidate()
+        one.client.close()
+        self.assertEqual((one.leads, one.told), (False, [True, False]))
+
+    def test_the_deletion_of_its_node_does_and_it_stands_again(self) -> None:
+        one, two = self.candidate(), self.candidate()
+        self.world.advance(1)
+        self.world.remove(self.node(one))
+        self.world.requests.clear()
+        self.world.pump_until(lambda: one.told == [True, False])
+        self.assertEqual(self.world.requests, [])  # it did not have to ask
+        self.world.advance(1)
+        self.assertEqual((one.told, two.told), ([True, False], [True]))
+        self.assertEqual(len(self.nodes()), 2)
+
+    def test_the_deletion_of_everything_ends_in_one_leader_again(self) -> None:
+        crowd = [self.candidate() for _ in range(3)]
+        self.world.remove("/app")
+        self.world.advance(5)
+        self.assertEqual(sum(c.leads for c in crowd), 1)
+        self.assertEqual(len(self.nodes()), 3)
+
+    def test_foreign_data_in_its_node_do_not(self) -> None:
+        one = self.candidate()
+        self.world.put(self.node(one), b"x")
+        self.world.advance(1)
+        self.world.put(self.node(one), b"y")
+        self.world.remove(self.node(one))
+        self.world.advance(1)
+        self.assertEqual(one.told, [True, False, True])
+
+
+class ProtectionTests(ElectionCase):
+    """Curator's protected mode: a creation whose answer was lost is found again."""
+
+    def test_a_creation_whose_answer_was_lost_is_not_made_again(self) -> None:
+        client = self.world.client()
+        kazoo = self.world.clients[-1]
+        told: list[bool] = []
+        election = Election(Lease(client, clock=self.world.clock), PATH, told.append)
+        election.start()
+        election.stand()
+        self.world.clock.advance(0)
+        self.world.pump_until(lambda: len(self.nodes()) == 1)  # the answer is on its way
+        kazoo.suspend()
+        self.world.advance(0.1)
+        self.assertEqual((len(self.nodes()), told), (1, [True]))
+        election.stop()
+        self.world.pump()
+        client.close()
+
+    def test_a_server_that_lags_behind_does_not_hide_it(self) -> None:
+        client = self.world.client()
+        kazoo = self.world.clients[-1]
+        election = Election(Lease(client, clock=self.world.clock), PATH, lambda leads: None)
+        election.start()
+        election.stand()
+        self.world.clock.advance(0)
+        self.world.pump_until(lambda: ("create", PATH) in self.world.requests)
+        self.world.freeze()
+        self.world.pump_until(lambda: len(self.nodes()) == 1)
+        kazoo.suspend()
+        self.world.advance(0.1)
+        self.assertEqual(len(self.nodes()), 1)
+        election.stop()
+        self.world.pump()
+        client.close()
+
+    def test_the_node_of_its_own_old_session_is_removed(self) -> None:
+        one, two = self.candidate(), self.candidate()
+        old = self.node(one)
+        one.kazoo.lose(KeeperState.CLOSED)  # the thread died; the session lives on
+        self.world.advance(0.1)
+        self.assertIn(old, self.world.nodes)
+        self.world.advance(2)
+        self.assertNotIn(old, self.world.nodes)
+        self.assertEqual((one.leads, two.leads), (False, True))
+
+    def test_of_two_nodes_of_its_own_the_first_is_kept(self) -> None:
+        one = self.candidate()
+        first = self.node(one)
+        prefix, session = first.rpartition("lock-")[0], one.kazoo._session
+        self.world.put(f"{prefix}lock-9999999999", owner=session)
+        self.world.remove(first)
+        self.world.put(f"{prefix}lock-9999999998", owner=session)
+        self.world.advance(1)
+        self.assertEqual(self.node(one), f"{prefix}lock-9999999998")
+        self.assertTrue(one.leads)
+
+
+class ProclaimTests(ElectionCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.proclaimed = 0
+        self.hinder: Callable[[], None] = lambda: None
+
+    async def proclaim(self) -> None:
+        self.hinder()
+        self.proclaimed += 1
+
+    def test_who_leads_proclaims_it_and_nobody_else_does(self) -> None:
+        one = self.candidate(proclaim=self.proclaim)
+        self.candidate(proclaim=self.proclaim)
+        self.assertEqual(self.proclaimed, 1)
+        one.election.request()
+        self.world.advance(1)
+        self.assertEqual(self.proclaimed, 2)
+
+    def test_a_proclamation_that_fails_is_made_again_and_the_leadership_stands(self) -> None:
+        def refuse() -> None:
+            raise ZookeeperError("the node's ACL does not allow it")
+
+        self.hinder = refuse
+        one = self.candidate(proclaim=self.proclaim)
+        self.assertEqual((one.leads, one.election.settled), (True, False))
+        self.hinder = lambda: None
+        self.world.advance(5)
+        self.assertEqual((self.proclaimed, one.told, one.election.settled), (1, [True], True))
+
+
+class TroubleTests(ElectionCase):
+    def test_a_refusal_is_tried_again(self) -> None:
+        self.world.refusing[PATH] = exceptions.NoAuthError
+        one = self.candidate()
+        self.world.advance(5)
+        self.assertFalse(one.election.settled)
+        del self.world.refusing[PATH]
+        self.world.advance(31)
+        self.assertTrue(one.leads)
+
+    def test_a_session_that_is_answered_too_slowly_never_leads(self) -> None:
+        negotiate(self, 0.000_000_001)
+        one = self.candidate()
+        self.world.advance(5)
+        self.assertEqual((one.leads, one.told, one.election.settled), (False, [], False))
+
+    def test_an_outage_costs_no_requests(self) -> None:
+        one = self.candidate()
+        self.world.reachable = False
+        one.kazoo.suspend()
+        self.world.requests.clear()
+        self.world.advance(100)
+        self.assertEqual(self.world.requests, [])
+        self.world.reachable = True
+        self.world.advance(0.1)
+        self.assertTrue(one.leads)
+
+
+class LeaseTests(ElectionCase):
+    def test_two_elections_share_one_lease_and_its_renewals(self) -> None:
+        client = self.world.client()
+        lease = Lease(client, clock=self.world.clock)
+        elections = [Election(lease, path, lambda leads: None) for path in ("/a", "/b")]
+        for election in elections:
+            election.start()
+            election.stand()
+        self.world.advance(1)
+        self.world.requests.clear()
+        self.world.advance(20)
+        self.assertIn(self.world.requests.count(("sync", "/")), (4, 5, 6))
+        self.world.reachable = False
+        self.world.clients[-1].suspend()
+        self.world.advance(SESSION)
+        self.assertEqual([election.leads for election in elections], [False, False])
+        for election in elections:
+            election.stop()
+        client.close()
+
+    def test_nobody_holding_it_nothing_is_asked(self) -> None:
+        client = self.world.client()
+        lease = Lease(client, clock=self.world.clock)
+        result_of(self, self.world, Deferred.fromCoroutine(lease.renew()))
+        self.assertTrue(lease.valid)
+        self.world.requests.clear()
+        self.world.advance(SESSION)
+        self.assertFalse(lease.valid)
+        self.assertEqual(self.world.requests, [])
+        client.close()
