@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 
-from slacker import content
 from slacker.address import parse_address
-from slacker.client.connection import ClientConnection, lost
-from slacker.client.link import Link
-from slacker.client.pending import PendingCall, PendingCalls
+from slacker.client.channel import Channel
+from slacker.client.inspection import inspect
+from slacker.client.names import codec_named, wire_name
+from slacker.client.pending import PendingCall
 from slacker.client.remote import Namespace, RemoteFunction
-from slacker.errors import (
-    BacklogOverflow,
-    CallTimeout,
-    ConfigurationError,
-    NotSent,
-    SlackerError,
-)
-from slacker.wire import DEFAULT_MAX_FRAME, InspectCommand, InspectRequest, Interrupt, encode, encode_request
-
-_OURS = "txslacker/"
-_CLOSED = "the client was closed"
-_MAX_NAME = 65_535  # bytes; a name's length is written in 16 bits
+from slacker.client.staged import run_staged
+from slacker.content import Codec
+from slacker.errors import ConfigurationError, SlackerError
+from slacker.interceptors.call import Call, Interceptor
+from slacker.interceptors.context import outgoing_extensions
+from slacker.interceptors.stages import Stages, drive
+from slacker.wire import DEFAULT_MAX_FRAME, InspectCommand, Request, encode, encode_request
 
 
 class Client:
@@ -54,6 +49,12 @@ class Client:
         :class:`~slacker.errors.BacklogOverflow`. Upstream's default.
     :param max_frame: the largest frame accepted, in bytes.
     :param name: what this client calls itself in its hello.
+    :param version: of the protocol: 6, or 5 for old peers, which has neither hello nor extensions.
+    :param interceptors: look at calls on their way, and may change what comes of them.
+    :param interrupt_on_timeout: tell the server when a call times out, so that it need not go on; a server
+        that is not of this project is told only with ``interrupt_any_peer``.
+    :param interrupt_any_peer: interrupt calls on every server. Clojure's slacker 0.18 closes the connection
+        then, and all calls on it are lost.
     :param endpoint: connect through this instead of TCP to ``address``, which then only names the server.
     :param on_change: called with this client whenever :attr:`connected` changes.
     :raises ConfigurationError: if one of these is wrong.
@@ -70,6 +71,10 @@ class Client:
         backlog: int = 5000,
         max_frame: int = DEFAULT_MAX_FRAME,
         name: str = "",
+        version: int = 6,
+        interceptors: Sequence[Interceptor] = (),
+        interrupt_on_timeout: bool = False,
+        interrupt_any_peer: bool = False,
         endpoint: IStreamClientEndpoint | None = None,
         on_change: Callable[[Client], None] | None = None,
         reactor: object | None = None,
@@ -85,21 +90,27 @@ class Client:
         ]:
             if value <= 0:
                 raise ConfigurationError(f"{what} should be more than 0 seconds, not {value}")
+        if version not in (5, 6):
+            raise ConfigurationError(f"version should be 5 or 6, not {version!r}")
         self.address = address
-        self.timeout = timeout
-        self.backlog = backlog
-        self.pending = PendingCalls(clock, self._expired)
-        self._codec = None if content_type == "auto" else _codec(content_type)
         self._on_change = on_change
-        self._link = Link(
-            self,
-            self.pending.calls,
+        self._stages = Stages(interceptors)
+        self._staged = bool(self._stages)
+        self._interrupt_on_timeout = interrupt_on_timeout
+        self._encode_request = encode_request if version == 6 else _encode_request_v5
+        self._channel = Channel(
             address,
             endpoint or HostnameEndpoint(reactor, host, port, timeout=connect_timeout),
             clock,
+            codec=None if content_type == "auto" else codec_named(content_type),
+            timeout=timeout,
+            backlog=backlog,
+            interrupt_any_peer=interrupt_any_peer,
             name=name,
             keepalive=keepalive,
             max_frame=max_frame,
+            version=version,
+            changed=self._changed,
         )
 
     # Calling
@@ -112,33 +123,53 @@ class Client:
         *,
         timeout: float | None = None,
         content_type: str | None = None,
+        extensions: Mapping[int, Any] | None = None,
+        interrupt_on_timeout: bool | None = None,
+        fire_and_forget: bool = False,
     ) -> Deferred[Any]:
         """Call ``namespace/function``, a name taken verbatim, with positional arguments.
 
+        :param timeout: seconds; the client's own if None.
+        :param content_type: as the client's.
+        :param extensions: sent along, beside those of :func:`~slacker.interceptors.with_extensions`.
+        :param interrupt_on_timeout: as the client's.
+        :param fire_and_forget: do not wait for an answer: the Deferred fires with None when the call is sent,
+            and nobody learns what came of it.
         :return: fires once, with the result, or with an error of :mod:`slacker.errors`: among them
             :class:`~slacker.errors.NotSent` (it did not run), :class:`~slacker.errors.ConnectionLost` and
             :class:`~slacker.errors.CallTimeout` (it may have run), :class:`~slacker.errors.RemoteError` (it
             raised). Cancelling it forgets the answer, and interrupts the call on a server of this project.
         """
-        pending = self.pending
-        if len(pending.calls) >= self.backlog:
-            return fail(self._overflow())
-        call = PendingCall(self._cancelled)
-        connection = self._link.connection
+        carried = outgoing_extensions()
+        interrupt = self._interrupt_on_timeout if interrupt_on_timeout is None else interrupt_on_timeout
+        if self._staged or carried or extensions or fire_and_forget:
+            call = Call(
+                namespace,
+                function,
+                args,
+                content_type=content_type or "",
+                extensions={**(carried or {}), **(extensions or {})},
+                peer=self.address,
+                timeout=timeout or self._channel.timeout,
+            )
+            return self._call_staged(call, interrupt, fire_and_forget)
+        channel = self._channel
+        connection = channel.link.connection
         try:
-            call.name = wire_name(namespace, function)
-            codec = self._codec if content_type is None else _codec(content_type)
+            pending = channel.new_call(wire_name(namespace, function))
+            pending.interrupt = interrupt
+            codec = None if content_type is None else codec_named(content_type)
             if connection is None:
-                return self._wait(call, timeout, partial(self._send, args, codec))
-            codec = self._codec_for(connection, codec)
+                return channel.wait(pending, timeout, partial(self._send, args, codec))
+            codec = channel.codec_for(connection, codec)
             data = codec.dumps(args)
             if connection.paused:
                 connection.check_room(len(data))
         except SlackerError as error:
             return fail(error)
-        pending.add(call, timeout or self.timeout)
-        connection.send(encode_request(call.tid, codec.wire_id, call.name, data))
-        return call
+        tid = channel.pending.add(pending, timeout or channel.timeout)
+        connection.send(self._encode_request(tid, codec.wire_id, pending.name, data))
+        return pending
 
     def namespace(self, name: str) -> Namespace[Deferred[Any]]:
         """The functions of a namespace as attributes and items."""
@@ -152,185 +183,63 @@ class Client:
 
     def functions(self, prefix: str | None = None) -> Deferred[list[str]]:
         """``namespace/function`` of all functions of the server whose name begins so."""
-        return self._inspect(InspectCommand.FUNCTIONS, prefix)
+        return inspect(self._channel, InspectCommand.FUNCTIONS, prefix)
 
     def meta(self, name: str) -> Deferred[dict[Any, Any]]:
         """What is known of ``namespace/function``: ``:name``, ``:doc``, ``:arglists``, if anything."""
-        return self._inspect(InspectCommand.META, name).addCallback(lambda meta: meta or {})
+        return inspect(self._channel, InspectCommand.META, name).addCallback(lambda meta: meta or {})
 
     def clients(self) -> Deferred[dict[Any, Any]]:
         """The server's clients, its version, and since when it runs."""
-        return self._inspect(InspectCommand.CLIENTS, None)
+        return inspect(self._channel, InspectCommand.CLIENTS)
 
     # The connection
 
     @property
     def connected(self) -> bool:
         """Whether a call made now would leave now."""
-        return self._link.connection is not None
+        return self._channel.link.connection is not None
 
     @property
     def in_flight(self) -> int:
         """Calls that wait for an answer, or for a connection."""
-        return len(self.pending.calls)
+        return len(self._channel.pending.calls)
 
     def connect(self) -> None:
         """Connect, if that has not begun."""
-        self._link.start()
+        self._channel.link.start()
 
     def close(self) -> Deferred[None]:
         """Close the connection, and fail what is pending. Fires when that is done."""
-        closed = self._link.close(_CLOSED)
-        self._fail_all(_CLOSED)
-        self.pending.stop()
-        return closed
-
-    # What the link reports
-
-    def link_ready(self, connection: ClientConnection) -> None:
-        """Send what has waited for a connection."""
-        connection.codec = content.get("msgpack" if connection.peer_software.startswith(_OURS) else "clj")
-        for call in list(self.pending.calls.values()):
-            if call.send is not None and not call.called:
-                send, call.send = call.send, None
-                send(call)
-        self._changed()
-
-    def link_lost(self, reason: str) -> None:
-        """What was sent may have run; what waits, waits for the next connection."""
-        self._changed()
-        sent = [call for call in self.pending.calls.values() if call.send is None]
-        for call in self.pending.take(sent):
-            call.errback(lost(reason, self.address, call.function))
-
-    def link_failed(self, reason: str) -> None:
-        """Who waits for a connection hears at once that none came, and may go elsewhere."""
-        self._fail_all(reason)
-
-    # How it goes on
-
-    def _wait(
-        self, call: PendingCall, timeout: float | None, send: Callable[[PendingCall], None]
-    ) -> Deferred[Any]:
-        """Keep a call until there is a connection."""
-        if self._link.broken is not None:
-            return fail(self._not_sent(call, self._link.broken))
-        call.send = send
-        self.pending.add(call, timeout or self.timeout)
-        self.connect()
-        return call
-
-    def _send(self, args: Sequence[Any], codec: content.Codec | None, call: PendingCall) -> None:
-        """Send a call that has waited for the connection."""
-        connection = self._link.connection
-        assert connection is not None
-        try:
-            codec = self._codec_for(connection, codec)
-            data = codec.dumps(args)
-            connection.check_room(len(data))
-        except SlackerError as error:
-            self.pending.remove(call)
-            call.errback(error)
-        else:
-            connection.send(encode_request(call.tid, codec.wire_id, call.name, data))
-
-    def _inspect(self, command: InspectCommand, argument: str | None) -> Deferred[Any]:
-        if len(self.pending.calls) >= self.backlog:
-            return fail(self._overflow())
-        call = PendingCall(self._cancelled)
-        call.name = f"inspect {command.name.lower()}".encode()
-        call.read = partial(content.loads, "clj")
-        try:
-            send = partial(self._send_inspect, command, content.dumps("clj", argument))
-        except SlackerError as error:
-            return fail(error)
-        if self._link.connection is None:
-            return self._wait(call, None, send)
-        self.pending.add(call, self.timeout)
-        send(call)
-        return call
-
-    def _send_inspect(self, command: InspectCommand, data: bytes, call: PendingCall) -> None:
-        connection = self._link.connection
-        assert connection is not None
-        if command == InspectCommand.CLIENTS and not connection.peer_software:
-            self.pending.remove(call)
-            call.errback(self._not_sent(call, "it is too old to answer this question"))
-        else:
-            connection.send(encode(InspectRequest(call.tid, command, data)))
-
-    def _fail_all(self, reason: str) -> None:
-        for call in self.pending.take(list(self.pending.calls.values())):
-            call.errback(self._not_sent(call, reason))
+        return self._channel.close()
 
     def _changed(self) -> None:
         if self._on_change is not None:
             self._on_change(self)
 
-    def _expired(self, call: PendingCall) -> None:
-        if call.send is not None:
-            call.errback(self._not_sent(call, f"no connection within {call.timeout} s"))
-            return
-        text = f"{self.address} did not answer {call.function} within {call.timeout} s"
-        call.errback(CallTimeout(text, server=self.address, function=call.function))
+    # How it goes on
 
-    def _cancelled(self, deferred: Deferred[Any]) -> None:
-        """The caller has cancelled the call, which fails with CancelledError by itself."""
-        call = cast(PendingCall, deferred)
-        if not self.pending.remove(call):
-            return
-        connection = self._link.connection
-        if call.send is None and connection is not None and connection.peer_software.startswith(_OURS):
-            # Others would close the connection, and with it all other calls.
-            connection.send(encode(Interrupt(call.tid)))
+    def _send(self, args: Sequence[Any], codec: Codec | None, call: PendingCall) -> None:
+        """Send a call that has waited for the connection."""
+        connection = self._channel.link.connection
+        assert connection is not None
+        try:
+            codec = self._channel.codec_for(connection, codec)
+            data = codec.dumps(args)
+            connection.check_room(len(data))
+        except SlackerError as error:
+            self._channel.pending.remove(call)
+            call.errback(error)
+        else:
+            connection.send(self._encode_request(call.tid, codec.wire_id, call.name, data))
 
-    def _codec_for(self, connection: ClientConnection, codec: content.Codec | None) -> content.Codec:
-        """The codec of a call; None stands for what content type ``auto`` means here.
-
-        :raises NotSent: if the peer would wait for ever for the end of it.
-        """
-        if codec is None or codec is connection.codec:
-            return connection.codec
-        if codec.name == "msgpack":  # the connection's own codec is not, so the peer is not of this project
-            raise NotSent(
-                f"{self.address} does not read msgpack, which only servers of this project do: "
-                "leave the content type at auto, or choose clj or json",
-                server=self.address,
-            )
-        return codec
-
-    def _not_sent(self, call: PendingCall, reason: str) -> NotSent:
-        text = f"{call.function} was not sent to {self.address}: {reason}"
-        return NotSent(text, server=self.address, function=call.function)
-
-    def _overflow(self) -> BacklogOverflow:
-        return BacklogOverflow(
-            f"{len(self.pending.calls)} calls wait for {self.address} already; slow down, or raise backlog",
-            server=self.address,
-        )
+    def _call_staged(self, call: Call, interrupt: bool, forget: bool) -> Deferred[Any]:
+        try:
+            outcome = drive(run_staged(self._channel, self._stages, call, interrupt=interrupt, forget=forget))
+        except Exception as error:
+            return fail(error)
+        return outcome if isinstance(outcome, Deferred) else succeed(outcome)
 
 
-@lru_cache(maxsize=4096)  # names are few; a caller that makes them up costs no more than this
-def wire_name(namespace: str, function: str) -> bytes:
-    """``namespace/function`` as it stands in a request.
-
-    :raises ConfigurationError: if it cannot be such a name.
-    """
-    if not namespace or "/" in namespace or not function:
-        raise ConfigurationError(
-            f"{namespace!r} and {function!r} should be a namespace without a slash and the name of a function"
-        )
-    try:
-        name = f"{namespace}/{function}".encode()
-    except UnicodeEncodeError:
-        raise ConfigurationError(f"{namespace!r}/{function!r} is no text that UTF-8 can carry") from None
-    if len(name) > _MAX_NAME:
-        raise ConfigurationError(f"a function's name of {len(name)} bytes is longer than {_MAX_NAME}")
-    return name
-
-
-def _codec(name: str) -> content.Codec:
-    try:
-        return content.get(name)
-    except SlackerError as error:
-        raise ConfigurationError(str(error)) from None
+def _encode_request_v5(tid: int, content_type: int, function: bytes, data: bytes) -> bytes:
+    return encode(Request(tid, content_type, function.decode(), data, version=5))

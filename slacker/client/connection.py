@@ -14,7 +14,7 @@ from zope.interface import implementer
 from slacker._version import VERSION
 from slacker.client.answers import error_of, value_of
 from slacker.content import get
-from slacker.errors import ConnectionLost, ContentError, NotSent, ProtocolError
+from slacker.errors import ConnectionLost, ContentError, NotSent, PeerProtocolError, ProtocolError
 from slacker.wire import (
     ClientHello,
     Decoder,
@@ -31,7 +31,6 @@ from slacker.wire import (
 
 if TYPE_CHECKING:
     from slacker.client.link import Link
-    from slacker.client.pending import PendingCall
 
 #: What a hello says of this client.
 SOFTWARE = f"txslacker/{VERSION}"
@@ -86,7 +85,7 @@ class ClientConnection(Protocol):
         if self._say_hello:
             self.send(encode(ClientHello(SOFTWARE, self._link.name)))
         else:
-            self.send(encode(Ping()))
+            self.send(encode(Ping(version=self._link.version)))
         self._set_timer(HELLO_TIMEOUT, self._greeting_timed_out)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -108,7 +107,9 @@ class ClientConnection(Protocol):
                 call = calls.pop(frame.tid, None)
                 if call is None:
                     continue  # it timed out or was cancelled
-                if frame.code == 0:
+                if call.receive is not None:
+                    call.receive(frame)
+                elif frame.code == 0:
                     try:
                         if frame.content_type == codec.wire_id and frame.data:
                             value = codec.loads(frame.data)
@@ -182,14 +183,17 @@ class ClientConnection(Protocol):
     # What comes in beside results
 
     def _other(self, frame: Frame) -> None:
-        if isinstance(frame, Error):
+        if isinstance(frame, (Error, InspectAck)):
             call = self._calls.pop(frame.tid, None)
-            if call is not None:
+            if call is None:
+                return
+            if call.receive is not None:
+                call.receive(frame)
+            elif isinstance(frame, Error):
                 call.errback(error_of(frame, self._link.address, call.function))
-        elif isinstance(frame, InspectAck):
-            call = self._calls.pop(frame.tid, None)
-            if call is not None and call.read is not None:
-                _finish(call, call.read, frame.data)
+            else:
+                text = f"{self._link.address} answered {call.function} with an inspection"
+                call.errback(PeerProtocolError(text, server=self._link.address, function=call.function))
         elif isinstance(frame, Ping):
             self.send(encode(Pong(frame.tid, frame.version)))
         elif isinstance(frame, ServerHello):
@@ -221,7 +225,7 @@ class ClientConnection(Protocol):
             self._pinged = False
         elif not self._pinged:
             self._pinged = True
-            self.send(encode(Ping()))
+            self.send(encode(Ping(version=self._link.version)))
         else:
             self.abort(f"nothing came within {self._link.keepalive} s, nor an answer to a ping")
             return
@@ -236,15 +240,6 @@ class ClientConnection(Protocol):
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-
-
-def _finish(call: PendingCall, read: Callable[[bytes], Any], data: bytes) -> None:
-    try:
-        value = read(data)
-    except ContentError as error:
-        call.errback(error)
-    else:
-        call.callback(value)
 
 
 def lost(reason: str, server: str, function: str) -> Failure:

@@ -58,6 +58,7 @@ class Link:
         name: str,
         keepalive: float,
         max_frame: int,
+        version: int,
     ) -> None:
         self.connection: ClientConnection | None = None
         self.broken: str | None = None
@@ -67,10 +68,11 @@ class Link:
         self.name = name
         self.keepalive = keepalive
         self.max_frame = max_frame
+        self.version = version
         self._user = user
         self._open: ClientConnection | None = None  # also while it is being greeted
         self._failures = 0
-        self._say_hello = True
+        self._say_hello = version == 6
         self._closed = False
         self._service = ClientService(
             _Observed(endpoint, self._failed),
@@ -118,7 +120,7 @@ class Link:
 
     def greeting_failed(self) -> None:
         """A peer has not answered: the next connection goes without a hello, or with one again."""
-        self._say_hello = not self._say_hello
+        self._say_hello = not self._say_hello and self.version == 6
 
     def _drop(self, reason: str) -> None:
         if self.connection is None:

@@ -25,7 +25,8 @@ class PendingCall(Deferred[Any]):
     :ivar name: ``namespace/function`` in UTF-8.
     :ivar timeout: seconds, as asked for.
     :ivar deadline: when it ends at the latest, by the clock's seconds.
-    :ivar read: what makes the result of an inspect answer.
+    :ivar receive: what is told of the answer as it comes; None where its result is decoded right away.
+    :ivar interrupt: whether the server is told when it times out.
     :ivar send: sends it once there is a connection; None when that has happened.
     """
 
@@ -33,7 +34,8 @@ class PendingCall(Deferred[Any]):
     name = b""
     timeout = 0.0
     deadline = 0.0
-    read: Callable[[bytes], Any] | None = None
+    receive: Callable[[Any], object] | None = None
+    interrupt = False
     send: Callable[[PendingCall], None] | None = None
 
     @property
@@ -60,8 +62,8 @@ class PendingCalls:
         self._timer: IDelayedCall | None = None
         self._sweep_at = float("inf")
 
-    def add(self, call: PendingCall, timeout: float) -> None:
-        """Take up a call that ends ``timeout`` seconds from now at the latest, and give it an id."""
+    def add(self, call: PendingCall, timeout: float) -> int:
+        """Take up a call that ends ``timeout`` seconds from now at the latest; the id that it is given."""
         tid = self._next_id
         if not 0 < tid < _MAX_ID or tid in self.calls:
             tid = self._free_id(tid)
@@ -72,6 +74,7 @@ class PendingCalls:
         self.calls[tid] = call
         if deadline < self._sweep_at:
             self._schedule(deadline)
+        return tid
 
     def remove(self, call: PendingCall) -> bool:
         """Take a call out of the table; False if it has ended already."""

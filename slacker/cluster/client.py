@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from slacker.client import Client, Namespace, RemoteFunction
-from slacker.client.client import wire_name
+from slacker.client.names import wire_name
 from slacker.cluster.discovery import IDiscovery, StaticDiscovery
 from slacker.cluster.dispatch import UNSET, ClusterCall, Dispatcher, Options
 from slacker.cluster.grouping import check_grouping

@@ -624,9 +624,9 @@ class IdTests(ClientTestCase):
     def test_ids_wrap_and_skip_zero_and_those_still_pending(self) -> None:
         client, server = self.greeted()
         pending = client.call("n", "slow")
-        client.pending._next_id = 2**31 - 1
+        client._channel.pending._next_id = 2**31 - 1
         calls = [client.call("n", "f") for _ in range(2)]
-        client.pending._next_id = -1
+        client._channel.pending._next_id = -1
         calls += [client.call("n", "f") for _ in range(2)]
         self.network.flush()
         ids = [frame.tid for frame in server.received()]
@@ -661,7 +661,7 @@ class CaptureTests(ClientTestCase):
         for label, call in calls.items():
             expected = bytes.fromhex(theirs[label])
             [frame] = Decoder().feed(expected)
-            client.pending._next_id = frame.tid
+            client._channel.pending._next_id = frame.tid
             call().addErrback(lambda _: None)
             self.network.flush()
             self.assertEqual([encode(sent).hex() for sent in server.received()], [expected.hex()], label)

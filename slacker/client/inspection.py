@@ -1,0 +1,51 @@
+"""Questions about the server itself: which functions, what about one, which clients."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+
+from slacker import content
+from slacker.client.answers import error_of
+from slacker.client.channel import Channel
+from slacker.client.pending import PendingCall
+from slacker.errors import SlackerError
+from slacker.wire import Error, InspectAck, InspectCommand, InspectRequest, encode
+
+
+def inspect(channel: Channel, command: InspectCommand, argument: str | None = None) -> Deferred[Any]:
+    """Ask; argument and answer are EDN, whatever calls use."""
+    try:
+        call = channel.new_call(f"inspect {command.name.lower()}".encode())
+        send = partial(_send, channel, command, content.dumps("clj", argument))
+    except SlackerError as error:
+        return fail(error)
+    call.receive = partial(_receive, call, channel.address)
+    if channel.link.connection is None:
+        return channel.wait(call, None, send)
+    channel.pending.add(call, channel.timeout)
+    send(call)
+    return call
+
+
+def _send(channel: Channel, command: InspectCommand, data: bytes, call: PendingCall) -> None:
+    connection = channel.link.connection
+    assert connection is not None
+    if command == InspectCommand.CLIENTS and not connection.peer_software:
+        channel.pending.remove(call)  # the question would stall the connection for good
+        call.errback(channel.not_sent(call, "it is too old to answer this question"))
+    else:
+        connection.send(encode(InspectRequest(call.tid, command, data, channel.version)))
+
+
+def _receive(call: PendingCall, server: str, answer: Error | InspectAck) -> None:
+    try:
+        if isinstance(answer, Error):
+            raise error_of(answer, server, call.function)
+        value = content.loads("clj", answer.data)
+    except SlackerError as error:
+        call.errback(error)
+    else:
+        call.callback(value)

@@ -1,0 +1,40 @@
+"""Names that a caller gives, checked: of functions and of content types."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from slacker import content
+from slacker.errors import ConfigurationError, SlackerError
+
+_MAX_NAME = 65_535  # bytes; a name's length is written in 16 bits
+
+
+@lru_cache(maxsize=4096)  # names are few; a caller that makes them up costs no more than this
+def wire_name(namespace: str, function: str) -> bytes:
+    """``namespace/function`` as it stands in a request.
+
+    :raises ConfigurationError: if it cannot be such a name.
+    """
+    if not namespace or "/" in namespace or not function:
+        raise ConfigurationError(
+            f"{namespace!r} and {function!r} should be a namespace without a slash and the name of a function"
+        )
+    try:
+        name = f"{namespace}/{function}".encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{namespace!r}/{function!r} is no text that UTF-8 can carry") from None
+    if len(name) > _MAX_NAME:
+        raise ConfigurationError(f"a function's name of {len(name)} bytes is longer than {_MAX_NAME}")
+    return name
+
+
+def codec_named(name: str) -> content.Codec:
+    """The codec of this name.
+
+    :raises ConfigurationError: if there is none.
+    """
+    try:
+        return content.get(name)
+    except SlackerError as error:
+        raise ConfigurationError(str(error)) from None
