@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from slacker.content.codec import MAX_DEPTH, Codec
-from slacker.content.refusal import Refusal, TooDeep, refused, refused_text, unknown_type
+from slacker.content.refusal import Refusal, TooDeep, is_unicode, refused, refused_text, unknown_type
 from slacker.content.values import Char, Keyword, List, Map, Symbol, make_dict, plain
 from slacker.errors import ContentError
 
@@ -174,7 +174,10 @@ def loads(data: bytes) -> Any:
             depth = max(accumulate(map(_STEPS.__getitem__, _BRACKETS.findall(unescaped))))
             if depth > MAX_DEPTH:
                 raise ContentError(f"it is nested more than {MAX_DEPTH} levels deep")
-        return _decode(text)
+        value = _decode(text)
+        if ("\\ud" in text or "\\uD" in text) and not is_unicode(value):
+            raise ContentError("a string has half a surrogate pair, which is no Unicode text")
+        return value
     except (ValueError, RecursionError) as error:
         raise ContentError(f"not a JSON payload: {error}") from None
 

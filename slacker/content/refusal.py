@@ -34,7 +34,7 @@ class TooDeep(Refusal):
 
 def refused(content_type: str, value: object, refusal: Refusal) -> ContentError:
     """The error for the caller of ``dumps``: ``clj cannot carry this value: [0]["when"] is a …``."""
-    path = ""
+    path = None
     if not isinstance(refusal, TooDeep):
         path = _path_to(value, lambda element: element is refusal.element)
     return ContentError(f"{content_type} cannot carry this value: {path or 'it'} {refusal.reason}")
@@ -56,7 +56,12 @@ def unknown_type(element: object) -> Refusal:
     elif kind.__module__ == "datetime":
         hint = "; send a datetime with a time zone, or text"
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return Refusal(element, f"is a {name}, which no content type has a form for{hint}")
+    return Refusal(element, f"is of type {name}, which no content type has a form for{hint}")
+
+
+def is_unicode(value: object) -> bool:
+    """Whether all strings in ``value`` are Unicode text."""
+    return _path_to(value, _is_no_unicode) is None
 
 
 def _is_no_unicode(element: object) -> bool:
@@ -73,8 +78,8 @@ def _is_no_unicode(element: object) -> bool:
     return False
 
 
-def _path_to(value: object, wanted: Callable[[object], bool]) -> str:
-    """The way to the first wanted element, as written in Python; empty for ``value`` itself, or for none."""
+def _path_to(value: object, wanted: Callable[[object], bool]) -> str | None:
+    """The way to the first wanted element, as written in Python; empty for ``value`` itself."""
     if wanted(value):
         return ""
     path: list[str] = []
@@ -91,7 +96,7 @@ def _path_to(value: object, wanted: Callable[[object], bool]) -> str:
             walks.pop()
             if path:
                 path.pop()
-    return ""
+    return None
 
 
 def _steps(container: object) -> Iterator[tuple[str, object]]:
@@ -118,4 +123,4 @@ def _shown(key: object) -> str:
     try:
         return reprlib.repr(key)
     except ValueError:  # an int with more digits than Python writes
-        return f"a {type(key).__name__}"
+        return f"<{type(key).__name__}>"

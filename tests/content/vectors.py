@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from slacker.content.values import Char, Keyword, List, Symbol
+from slacker.content.values import Char, Keyword, List, Symbol, Tagged
 
 _FOLDER = Path(__file__).parent.parent / "vectors"
 
@@ -194,11 +194,13 @@ def entries(name: str) -> dict[str, dict[str, Any]]:
 
 
 def shape(value: object) -> object:
-    """A twin of ``value`` that is equal to another's only if all types are the same, and ``-0.0`` is not ``0.0``."""
+    """A twin of ``value``: two are equal only if all types are the same, and ``-0.0`` is not ``0.0``."""
     if isinstance(value, (list, tuple)):
-        return type(value).__name__, [shape(item) for item in value]
+        return type(value).__name__, tuple([shape(item) for item in value])
     if isinstance(value, dict):
         return "dict", {shape(key): shape(item) for key, item in value.items()}
+    if isinstance(value, Tagged):
+        return "Tagged", value.tag, shape(value.value)
     if isinstance(value, float):
         return "float", repr(value)
     return type(value).__name__, value

@@ -38,7 +38,7 @@ _INTEGER = re.compile(
 )
 _RATIO = re.compile(r"([+-]?[0-9]+)/([0-9]+)")
 _FLOAT = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?(M?)")
-_LOOKS_NUMERIC = re.compile(r"[+-]?[0-9]")
+_LOOKS_NUMERIC = re.compile(r"[+-]?\d")  # of any script: Clojure reads none of the others, either
 _INSTANT = re.compile(
     r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:T([0-9]{2})(?::([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?)?)?)?)?"
     r"(?:Z|([+-])([0-9]{2}):([0-9]{2}))?"
@@ -76,8 +76,8 @@ def _is_name(token: str) -> bool:
         match is not None
         and _CONSTITUENTS.fullmatch(token) is not None
         and not token.endswith(":")
-        and ":/" not in token
         and "::" not in token
+        and not (match[1] or "").endswith(":/")
     )
 
 

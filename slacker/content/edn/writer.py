@@ -49,6 +49,7 @@ def _name(value: Keyword | Symbol) -> str:
     token = _NAMES.get(value)
     if token is None:
         token = str(value)
+        token.encode()  # what is no Unicode text is refused as that
         if not (is_keyword if isinstance(value, Keyword) else is_symbol)(value.text):
             kind = type(value).__name__.lower()
             raise Refusal(value, f"is {shown(token)}, which EDN would not read back as a {kind} of that name")
@@ -158,6 +159,7 @@ def _write(value: Any, append: Callable[[str], None], out: list[str], depth: int
             append("}")
     elif kind is Tagged:
         if not is_tag(value.tag):
+            value.tag.encode()  # what is no Unicode text is refused as that
             raise Refusal(value, f"has the tag {shown(value.tag)}, which EDN would not read back as a tag")
         append(f"#{value.tag} ")
         _write(value.value, append, out, depth + 1)

@@ -1,0 +1,146 @@
+"""The table of content types, and what all of them have in common."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from slacker import content
+from slacker.content import BY_ID, CODECS, Codec, dumps, get, loads
+from slacker.content.values import Keyword, List, Symbol, Tagged
+from slacker.errors import ContentError
+
+
+class TableTests(SynchronousTestCase):
+    """``slacker.content``."""
+
+    def test_names_and_ids(self) -> None:
+        """The ids are those of the wire."""
+        ids = {name: codec.wire_id for name, codec in CODECS.items()}
+        self.assertEqual(
+            {name: ids[name] for name in ("json", "clj", "msgpack")}, {"json": 1, "clj": 2, "msgpack": 30}
+        )
+        for name, codec in CODECS.items():
+            self.assertIsInstance(codec, Codec)
+            self.assertEqual(codec.name, name)
+            self.assertIs(BY_ID[codec.wire_id], codec)
+            self.assertIs(get(name), codec)
+        self.assertEqual(len(BY_ID), len(CODECS))
+
+    def test_an_unknown_name_is_refused_with_the_known_ones(self) -> None:
+        """So that a typing error is seen at once."""
+        for call in (lambda: get("edn"), lambda: dumps("edn", 1), lambda: loads("edn", b"1")):
+            error = self.assertRaises(ContentError, call)
+            self.assertIn("unknown content type 'edn'; there are clj, json, msgpack", str(error))
+
+    def test_public_names(self) -> None:
+        """What others build on."""
+        self.assertEqual(set(content.__all__), {"BY_ID", "CODECS", "Codec", "dumps", "get", "loads"})
+
+
+class RefusalTests(SynchronousTestCase):
+    """What a codec cannot carry is refused, with the way to it, before anything is sent."""
+
+    def message(self, name: str, value: object) -> str:
+        error = self.assertRaises(ContentError, dumps, name, value)
+        text = str(error)
+        self.assertTrue(text.startswith(f"{name} cannot carry this value: "), text)
+        return text.partition(": ")[2]
+
+    def test_the_way_to_the_element(self) -> None:
+        """It reads as one would write it in Python, in every codec."""
+        odd = object()
+        for value, path in (
+            (odd, "it"),
+            ([1, {"when": odd}], '[1]["when"]'),
+            (List([(0, odd)]), "[0][1]"),
+            ({5: [odd]}, "[5][0]"),
+            ({"a": {"b\n": odd}}, "[\"a\"]['b\\n']"),
+            ([{odd}], "[0].member"),
+            ([{"a": 1, "b": [1, [2, [3], odd]]}], '[0]["b"][1][2]'),
+            ({"x" * 100: odd}, "['" + "x" * 12 + "..." + "x" * 13 + "']"),
+        ):
+            for name in CODECS:
+                self.assertEqual(
+                    self.message(name, value),
+                    f"{path} is of type object, which no content type has a form for",
+                )
+
+    def test_a_key_that_python_does_not_write(self) -> None:
+        """An integer of more than 4,300 digits is named by its type."""
+        self.assertIn("[<int>] is of type object", self.message("msgpack", {16**5000: object()}))
+
+    def test_a_key_has_its_own_way(self) -> None:
+        """It is not the value behind it."""
+        key = frozenset([(1, object())])
+        for name in ("clj", "msgpack"):
+            self.assertIn("[0].key(", self.message(name, [{key: 1}]))
+        self.assertEqual(self.message("json", [{(1,): 2}]), "[0].key((1,)) is a map key, and JSON's are text")
+
+    def test_inside_a_tagged_value(self) -> None:
+        """It has a value."""
+        for name in ("clj", "msgpack"):
+            self.assertIn("[0].value[1] is of type object", self.message(name, [Tagged("t", [1, object()])]))
+
+    def test_a_hint_where_there_is_one(self) -> None:
+        """What the caller can send instead."""
+        for name in CODECS:
+            for value in (
+                range(3),
+                iter([1]),
+                {1: 2}.keys(),
+                {1: 2}.values(),
+                {1: 2}.items(),
+                (x for x in [1]),
+            ):
+                self.assertIn("make a list of it", self.message(name, [value]))
+            for moment in (date(2026, 1, 1), timedelta(1)):
+                self.assertIn("send a datetime with a time zone, or text", self.message(name, moment))
+            self.assertIn("without a time zone; give it one", self.message(name, datetime(2026, 1, 1)))
+            self.assertIn("twisted.trial", self.message(name, SynchronousTestCase()))
+
+    def test_half_a_surrogate_pair(self) -> None:
+        """It is no text, wherever it stands."""
+        for name in CODECS:
+            for value, path in (
+                ("a\ud800", "it"),
+                (["a", {"b": "\udc00"}], '[1]["b"]'),
+                ([Keyword("a\ud800")], "[0]"),
+                ([Symbol("a\ud800")], "[0]"),
+            ):
+                self.assertEqual(
+                    self.message(name, value), f"{path} holds half a surrogate pair, which is no Unicode text"
+                )
+
+    def test_too_deep(self) -> None:
+        """Nested too deeply, or containing itself; in Python's own stack, too, there may be less room."""
+        itself: list[Any] = []
+        itself.append(itself)
+        mapped: dict[str, Any] = {}
+        mapped["a"] = List([mapped])
+        deep: list[Any] = []
+        for _ in range(100_000):
+            deep = [deep]
+        for name in CODECS:
+            for value in (itself, mapped, deep):
+                self.assertIn("levels deep, or contains itself", self.message(name, value))
+            self.assertIn("levels deep, or contains itself", self.with_little_stack(name))
+
+    def with_little_stack(self, name: str) -> str:
+        """The message for a value that is not too deep, when the caller's stack is nearly full."""
+        value: Any = Tagged("a", 1) if name != "json" else []
+        for _ in range(30):
+            value = List([value])
+
+        def dig(levels: int) -> str:
+            return dig(levels - 1) if levels else self.message(name, value)
+
+        for levels in range(sys.getrecursionlimit(), 0, -1):
+            try:
+                return dig(levels)
+            except RecursionError:
+                continue
+        raise AssertionError("it cannot be reached")
