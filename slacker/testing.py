@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
 from typing import Any, cast
 
 from attrs import define, field
@@ -94,7 +95,7 @@ class SameThreadWorkers:
         """Run what is queued."""
         jobs, self.queue = self.queue, []
         for job in jobs:
-            job.run()
+            copy_context().run(job.run)  # what it sets stays in its thread, as it were
             job.finish()
         self._after_batch()
 

@@ -2,6 +2,7 @@
 
 from slacker.server.context import CurrentCall, current_call
 from slacker.server.functions import expose, no_slacker, nonblocking
+from slacker.server.limits import Limits
 from slacker.server.service import SlackerServer
 
-__all__ = ["CurrentCall", "SlackerServer", "current_call", "expose", "no_slacker", "nonblocking"]
+__all__ = ["CurrentCall", "Limits", "SlackerServer", "current_call", "expose", "no_slacker", "nonblocking"]

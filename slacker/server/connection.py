@@ -49,7 +49,15 @@ class ServerConnection(Protocol):
     def __init__(self, server: SlackerServer, address: IAddress | None) -> None:
         self._server = server
         self._begin = server.execution.begin
-        self._decoder = Decoder(max_frame=server.max_frame)
+        self._limits = server.limits
+        self._decoder = Decoder(max_frame=server.limits.max_frame)
+        self._frames = 0  # that came so far
+        self._frames_at_look = 0
+        self._late = False
+        self._unanswered = 0  # bytes of arguments
+        self._unsent = 0  # bytes of answers, since the peer stopped to read
+        self._peer_reads = True
+        self._paused = False
         self._out: list[bytes] = []
         self._reading = False
         self.calls: dict[object, RunningCall] = {}
@@ -71,6 +79,7 @@ class ServerConnection(Protocol):
         except ProtocolError as error:
             frames = error.frames
             broken = error
+        self._frames += len(frames)
         self._reading = True  # all answers of one read leave in one write
         for frame in frames:
             if frame.__class__ is Request:
@@ -89,13 +98,38 @@ class ServerConnection(Protocol):
     # A peer that sends and never reads is not read any more, until it has taken its answers.
 
     def pauseProducing(self) -> None:
-        self.transport.pauseProducing()
+        self._peer_reads = False
+        self._pause_or_resume()
 
     def resumeProducing(self) -> None:
-        self.transport.resumeProducing()
+        self._peer_reads = True
+        self._unsent = 0
+        self._pause_or_resume()
 
     def stopProducing(self) -> None:
         pass  # connectionLost follows
+
+    def _pause_or_resume(self) -> None:
+        pause = not self._peer_reads or self._unanswered > self._limits.max_unanswered
+        if pause != self._paused:
+            self._paused = pause
+            if pause:
+                self.transport.pauseProducing()
+            elif self.connected:
+                self.transport.resumeProducing()
+
+    def look(self) -> None:
+        """Close a peer that stood in the middle of a frame, or before its first, at the last look, too."""
+        late = not self._paused and (self._decoder.unfinished or not self._frames)
+        if late and self._late and self._frames == self._frames_at_look:
+            what = "a frame was begun and not ended" if self._frames else "it connected and sent no frame"
+            self._give_up(f"{what} within {self._limits.frame_timeout} s")
+        self._frames_at_look = self._frames
+        self._late = late
+
+    def _give_up(self, reason: str) -> None:
+        self.log.warn("closing {peer}: {reason}", peer=self.peer.address, reason=reason)
+        self.transport.abortConnection()
 
     # What comes in
 
@@ -103,6 +137,10 @@ class ServerConnection(Protocol):
         outcome = self._begin(self, request)
         if outcome is not None:
             self._out.append(answer(request, outcome))
+            return
+        self._unanswered += len(request.data)
+        if self._unanswered > self._limits.max_unanswered:
+            self._pause_or_resume()
 
     def _other(self, frame: Frame) -> None:
         if isinstance(frame, Ping):
@@ -137,6 +175,9 @@ class ServerConnection(Protocol):
     def call_finished(self, call: RunningCall, *, in_batch: bool = False) -> None:
         """Answer the call, once; ``in_batch`` promises that the server flushes soon."""
         del self.calls[call.key]
+        self._unanswered -= len(call.request.data)
+        if self._paused:
+            self._pause_or_resume()
         if not call.answered:
             call.answered = True
             self._out.append(answer(call.request, call.outcome))
@@ -149,10 +190,16 @@ class ServerConnection(Protocol):
     def flush(self) -> None:
         """Write what has been collected."""
         out = self._out
-        if out:
-            if self.connected:
-                self.transport.write(out[0] if len(out) == 1 else b"".join(out))
-            out.clear()
+        if not out:
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        if self.connected:
+            self.transport.write(data)
+            if not self._peer_reads:
+                self._unsent += len(data)
+                if self._unsent > self._limits.max_unsent:
+                    self._give_up(f"it does not read its answers, of which {self._unsent} bytes wait")
 
     def close(self) -> None:
         """Close after what has been written."""

@@ -137,7 +137,7 @@ class Execution:
             return _NOT_FOUND
         if function.allow is not None and not function.allow(caller.peer):
             return _DENIED
-        if server.draining or len(caller.calls) >= server.max_in_flight:
+        if server.draining or len(caller.calls) >= server.limits.max_in_flight:
             return _BUSY
         view = CurrentCall(request, codec, caller.peer)
         if not function.on_reactor:
@@ -296,7 +296,7 @@ class Execution:
             raise FunctionNotFound(f"there is no function {name}", function=name)
         if function.allow is not None and not function.allow(caller.peer):
             raise AccessDenied(f"{caller.peer.address} may not call {name}", function=name)
-        if server.draining or len(caller.calls) >= server.max_in_flight:
+        if server.draining or len(caller.calls) >= server.limits.max_in_flight:
             raise ServerBusy(f"no more calls are taken; {name} did not run", function=name)
         return function
 

@@ -28,8 +28,10 @@ from slacker.interceptors import Interceptor
 from slacker.server.connection import ServerConnection
 from slacker.server.execution import Execution
 from slacker.server.functions import Exposable, Functions
+from slacker.server.limits import Limits
 from slacker.server.workers import WorkerPool, Workers
-from slacker.wire import DEFAULT_MAX_FRAME
+
+_DEFAULT_LIMITS = Limits()
 
 
 class SlackerServer(Service):
@@ -47,9 +49,7 @@ class SlackerServer(Service):
     :param threads: worker threads; upstream's default.
     :param queue_size: calls that wait for a thread; one more is answered "thread pool full". Upstream's
         default.
-    :param max_frame: the largest frame accepted, in bytes; the connection that sends a larger one is closed.
-    :param max_in_flight: calls of one connection that run or wait at the same time; one more is answered
-        "thread pool full". A Clojure client keeps up to 5,000.
+    :param limits: what it bears of a peer, and of all.
     :param drain_timeout: seconds that :meth:`stop` waits for running calls.
     :param executors: namespace → (threads, queue_size) of a worker pool of its own.
     :param content_types: the names of those that calls may use; all of :data:`slacker.content.CODECS`
@@ -69,8 +69,7 @@ class SlackerServer(Service):
         *,
         threads: int = 10,
         queue_size: int = 3000,
-        max_frame: int = DEFAULT_MAX_FRAME,
-        max_in_flight: int = 5000,
+        limits: Limits = _DEFAULT_LIMITS,
         drain_timeout: float = 30.0,
         executors: Mapping[str, tuple[int, int]] | None = None,
         content_types: Sequence[str] | None = None,
@@ -99,14 +98,14 @@ class SlackerServer(Service):
         self.interceptors = tuple(interceptors)
         self.debug = debug
         self.seconds = self._clock.seconds
-        self.max_frame = max_frame
-        self.max_in_flight = max_in_flight
+        self.limits = limits
         self.drain_timeout = drain_timeout
         self.draining = False
         self.started_on = datetime.now(timezone.utc)
         self.connections: set[ServerConnection] = set()
         self.to_flush: set[ServerConnection] = set()
         self._running = 0
+        self._looking: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
         self._closed: list[Deferred[None]] = []
         self.execution = Execution(self)
@@ -165,11 +164,16 @@ class SlackerServer(Service):
     def connected(self, connection: ServerConnection) -> None:
         """A peer has connected."""
         self.connections.add(connection)
+        if self._looking is None:
+            self._look_later()
 
     def disconnected(self, connection: ServerConnection) -> None:
         """A peer has gone; calls of its that run are finished, and their answers dropped."""
         self.connections.discard(connection)
         if not self.connections:
+            if self._looking is not None:
+                self._looking.cancel()
+                self._looking = None
             _fire(self._closed)
 
     def call_began(self) -> None:
@@ -186,6 +190,15 @@ class SlackerServer(Service):
     def calls_running(self) -> int:
         """Calls that run or wait, of all connections; those that end in the turn they come in never count."""
         return self._running
+
+    def _look_later(self) -> None:
+        self._looking = self._clock.callLater(self.limits.frame_timeout / 2, self._look)
+
+    def _look(self) -> None:
+        """Find peers that trickle or say nothing: one timer for all, and nothing to do for each read."""
+        self._look_later()
+        for connection in list(self.connections):
+            connection.look()
 
     def _listening(self, port: IListeningPort) -> IListeningPort:
         self._ports.append(port)
@@ -259,6 +272,14 @@ class _ServerFactory(Factory):
 
     def __init__(self, server: SlackerServer) -> None:
         self._server = server
+        self._full = False  # one line in the log for each time that it gets full
 
-    def buildProtocol(self, addr: IAddress | None) -> ServerConnection:
-        return ServerConnection(self._server, addr)
+    def buildProtocol(self, addr: IAddress | None) -> ServerConnection | None:
+        server = self._server
+        if len(server.connections) >= server.limits.max_connections:
+            if not self._full:
+                self._full = True
+                server.log.warn("refusing connections beyond {most}", most=server.limits.max_connections)
+            return None
+        self._full = False
+        return ServerConnection(server, addr)

@@ -85,6 +85,11 @@ class Decoder:
             raise
         return frames
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a frame has begun that has not ended."""
+        return bool(self._partial)
+
     def _decode(self, data: bytes, pos: int, frames: list[Frame]) -> None:
         """Read ``data`` from ``pos`` on, where a frame begins; keep an unfinished one at its end."""
         end = len(data)

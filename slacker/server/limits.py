@@ -1,0 +1,37 @@
+"""What a server bears: of one peer, and of all."""
+
+from __future__ import annotations
+
+from attrs import field, frozen, validators
+
+from slacker.wire import DEFAULT_MAX_FRAME
+
+_MEGABYTE = 1024 * 1024
+
+
+@frozen(kw_only=True)
+class Limits:
+    """Limits of a server. Each can be raised; what it costs to be without it, is said there.
+
+    :ivar max_frame: bytes of one frame; a peer that announces a larger one is closed. It is known before
+        anything is buffered, so that one number in a peer's bytes cannot make the server allocate gigabytes.
+    :ivar max_in_flight: calls of one connection that run or wait; one more is answered "thread pool full". A
+        Clojure client keeps up to 5,000.
+    :ivar max_unanswered: bytes of arguments of one connection's calls that run or wait; beyond it the
+        connection is not read until some have ended. Without it 5,000 calls could bring 5,000 frames of the
+        largest size.
+    :ivar max_unsent: bytes of answers that wait for one peer to read; a peer beyond it is closed. It is not
+        read from the first 64 KiB on, so that only answers of calls that run already can come to this.
+    :ivar frame_timeout: seconds in which a peer has to send a first frame, and to end one that it has begun;
+        one that trickles, or connects and says nothing, is closed (after one and a half times as long at the
+        latest).
+    :ivar max_connections: of all peers; one more is closed at once. A process has only so many sockets, and
+        without those that are left it could not open its files, or reach ZooKeeper.
+    """
+
+    max_frame: int = field(default=DEFAULT_MAX_FRAME, validator=validators.ge(64))
+    max_in_flight: int = field(default=5_000, validator=validators.ge(1))
+    max_unanswered: int = field(default=64 * _MEGABYTE, validator=validators.ge(1))
+    max_unsent: int = field(default=64 * _MEGABYTE, validator=validators.ge(1))
+    frame_timeout: float = field(default=30.0, validator=validators.gt(0))
+    max_connections: int = field(default=10_000, validator=validators.ge(1))
