@@ -3,6 +3,7 @@
 Knows nothing of slacker. txzookeeper's users find its names here; times are seconds, data are bytes.
 """
 
+from slacker.zookeeper.access import ZookeeperTls
 from slacker.zookeeper.client import ZookeeperClient
 from slacker.zookeeper.errors import (
     AuthFailedException,
@@ -72,5 +73,6 @@ __all__ = [
     "UnimplementedException",
     "ZookeeperClient",
     "ZookeeperError",
+    "ZookeeperTls",
     "is_connection_exception",
 ]

@@ -12,13 +12,14 @@ from twisted.python.failure import Failure
 from slacker.zookeeper.errors import (
     AuthFailedException,
     BadArgumentsException,
+    NodeExistsException,
+    NoNodeException,
     NotConnectedException,
     ZookeeperError,
 )
 from slacker.zookeeper.events import (
     EPHEMERAL,
     SEQUENCE,
-    ZOO_OPEN_ACL_UNSAFE,
     Acl,
     ClientEvent,
     EventType,
@@ -58,37 +59,47 @@ class ZookeeperClient(ZookeeperSession):
     :param session_timeout: asked for, in seconds; the server has the last word (see :attr:`session_timeout`).
     :param connect_timeout: seconds that connecting to one round of servers may take, and that the Deferred of
         :meth:`connect` waits.
-    :raises ConfigurationError: if one of these is wrong.
+    :param auth: who this client is: ``digest:USER:PASSWORD`` or ``sasl:USER:PASSWORD`` (DIGEST-MD5). It is
+        connected once ZooKeeper has taken that. ZooKeeper takes every ``digest``, and then permits what that
+        user may do (:class:`~slacker.zookeeper.errors.NoAuthException`); it refuses a wrong ``sasl`` (state
+        ``AUTH_FAILED``), which is tried again every 30 s.
+    :param acl: who may do what with the nodes that :meth:`create` makes, where it is not told:
+        ``creator`` (this client's identity, everything), ``digest:USER:PASSWORD:PERMISSIONS``,
+        ``sasl:USER:PERMISSIONS``, ``ip:ADDRESS[/BITS]:PERMISSIONS``, ``world:anyone:PERMISSIONS`` or
+        ``auth::PERMISSIONS``, separated by commas; permissions are letters of ``cdrwa`` (create, delete,
+        read, write, admin). None: everybody may do everything.
+    :param tls: encrypts the connection.
+    :raises ConfigurationError: if one of these is wrong; passwords are never repeated.
     """
 
     # -- reading ---------------------------------------------------------------------------------------------
 
     def exists(self, path: str) -> Deferred[Stat | None]:
         """The node's :class:`~slacker.zookeeper.events.Stat`; None if there is no such node."""
-        return self._submit("exists", path, lambda kazoo: kazoo.exists_async(path), _maybe_stat)
+        return self._submit("exists", path, lambda kazoo, full: kazoo.exists_async(full), _maybe_stat)
 
     def exists_and_watch(self, path: str) -> tuple[Deferred[Stat | None], Deferred[ClientEvent]]:
         """As :meth:`exists`; the second fires when the node is created, deleted, or its data is written."""
         return self._watched(
-            "exists", path, lambda kazoo, watch: kazoo.exists_async(path, watch), _maybe_stat
+            "exists", path, lambda kazoo, full, watch: kazoo.exists_async(full, watch), _maybe_stat
         )
 
     def get(self, path: str) -> Deferred[tuple[bytes | None, Stat]]:
         """The node's data (None if it was created with null data) and Stat."""
-        return self._submit("get", path, lambda kazoo: kazoo.get_async(path), _data)
+        return self._submit("get", path, lambda kazoo, full: kazoo.get_async(full), _data)
 
     def get_and_watch(self, path: str) -> tuple[Deferred[tuple[bytes | None, Stat]], Deferred[ClientEvent]]:
         """As :meth:`get`; the second fires when the node is deleted or its data is written."""
-        return self._watched("get", path, lambda kazoo, watch: kazoo.get_async(path, watch), _data)
+        return self._watched("get", path, lambda kazoo, full, watch: kazoo.get_async(full, watch), _data)
 
     def get_children(self, path: str) -> Deferred[list[str]]:
         """The names of the node's children, in no order."""
-        return self._submit("get_children", path, lambda kazoo: kazoo.get_children_async(path), list)
+        return self._submit("get_children", path, lambda kazoo, full: kazoo.get_children_async(full), list)
 
     def get_children_and_watch(self, path: str) -> tuple[Deferred[list[str]], Deferred[ClientEvent]]:
         """As :meth:`get_children`; the second fires when a child comes or goes, or the node is deleted."""
         return self._watched(
-            "get_children", path, lambda kazoo, watch: kazoo.get_children_async(path, watch), list
+            "get_children", path, lambda kazoo, full, watch: kazoo.get_children_async(full, watch), list
         )
 
     def get_children_stat_and_watch(
@@ -98,17 +109,17 @@ class ZookeeperClient(ZookeeperSession):
         return self._watched(
             "get_children",
             path,
-            lambda kazoo, watch: kazoo.get_children_async(path, watch, include_data=True),
+            lambda kazoo, full, watch: kazoo.get_children_async(full, watch, include_data=True),
             lambda value: (list(value[0]), Stat(*value[1])),
         )
 
     def sync(self, path: str = "/") -> Deferred[str]:
         """Bring the server one is connected to up to date with the leader; fires with the path."""
-        return self._submit("sync", path, lambda kazoo: kazoo.sync_async(path), str)
+        return self._submit("sync", path, lambda kazoo, full: kazoo.sync_async(full), lambda _: path)
 
     def get_acl(self, path: str) -> Deferred[tuple[list[Acl], Stat]]:
         """The node's access control list and Stat."""
-        return self._submit("get_acl", path, lambda kazoo: kazoo.get_acls_async(path), _acls)
+        return self._submit("get_acl", path, lambda kazoo, full: kazoo.get_acls_async(full), _acls)
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -116,24 +127,63 @@ class ZookeeperClient(ZookeeperSession):
         self,
         path: str,
         data: bytes | None = b"",
-        acls: Sequence[Acl] = (ZOO_OPEN_ACL_UNSAFE,),
+        acls: Sequence[Acl] | None = None,
         flags: int = 0,
     ) -> Deferred[str]:
         """Create a node; fires with its path (to which ``SEQUENCE`` added a number).
 
         :param data: None creates it with null data, which is another thing than empty data.
+        :param acls: who may do what with it; None: as the ``acl`` of this client says.
         :param flags: a sum of ``EPHEMERAL`` and ``SEQUENCE``.
         """
         sequence = bool(flags & SEQUENCE)
+        entries = _kazoo_acls(self._access.acls if acls is None else acls)
         return self._submit(
             "create",
             path,
-            lambda kazoo: kazoo.create_async(
-                path, data, acl=_kazoo_acls(acls), ephemeral=bool(flags & EPHEMERAL), sequence=sequence
+            lambda kazoo, full: kazoo.create_async(
+                full, data, acl=entries, ephemeral=bool(flags & EPHEMERAL), sequence=sequence
             ),
-            str,
+            lambda created: created.removeprefix(self._chroot) or "/",
             data=data,
             sequence=sequence,
+        )
+
+    def create_chroot(self) -> Deferred[None]:
+        """Create the node that the connection string names as root, and what is missing above it.
+
+        With this client's ACL and empty data. Nothing to do if it exists, or without a chroot.
+
+        :raises NoAuthException: if the nodes above it do not allow it to this client.
+        """
+        return Deferred.fromCoroutine(self._create_chroot())
+
+    async def _create_chroot(self) -> None:
+        missing = [self._chroot] if self._chroot else []
+        rounds = 2 * self._chroot.count("/") + 2
+        while missing:
+            # From below, because above one may see a node and yet not be allowed to create any.
+            try:
+                await self._create_outside(missing[-1])
+            except NodeExistsException:
+                pass
+            except NoNodeException:
+                missing.append(missing[-1].rpartition("/")[0])
+                rounds -= 1
+                if not rounds:
+                    raise
+                continue
+            missing.pop()
+
+    def _create_outside(self, path: str) -> Deferred[None]:
+        """Create a node by its full path, outside of the chroot."""
+        what = f"create {path} (of the connection string {self._servers})"
+        refused = self._refusal(what)
+        if refused is not None:
+            return fail(refused)
+        entries = _kazoo_acls(self._access.acls)
+        return self._requests.submit(
+            Request(what, lambda kazoo: kazoo.create_async(path, b"", acl=entries), lambda _: None)
         )
 
     def set(self, path: str, data: bytes | None = b"", version: int = -1) -> Deferred[Stat]:
@@ -144,29 +194,36 @@ class ZookeeperClient(ZookeeperSession):
         return self._submit(
             "set",
             path,
-            lambda kazoo: kazoo.set_async(path, data, version),
+            lambda kazoo, full: kazoo.set_async(full, data, version),
             lambda stat: Stat(*stat),
             data=data,
         )
 
     def delete(self, path: str, version: int = -1) -> Deferred[None]:
         """Delete a node without children."""
-        return self._submit("delete", path, lambda kazoo: kazoo.delete_async(path, version), lambda _: None)
+        return self._submit(
+            "delete", path, lambda kazoo, full: kazoo.delete_async(full, version), lambda _: None
+        )
 
     def set_acl(self, path: str, acls: Sequence[Acl], version: int = -1) -> Deferred[None]:
         """Replace the access control list; ``version`` is that of the list (``Stat.aversion``)."""
         return self._submit(
             "set_acl",
             path,
-            lambda kazoo: kazoo.set_acls_async(path, _kazoo_acls(acls), version),
+            lambda kazoo, full: kazoo.set_acls_async(full, _kazoo_acls(acls), version),
             lambda _: None,
         )
 
     def add_auth(self, scheme: str, identity: str) -> Deferred[ZookeeperClient]:
         """Add an identity to this and all later connections, as ``("digest", "mary:apples")``.
 
-        A refusal ends the session: ``AuthFailedException``.
+        A refusal ends the session: ``AuthFailedException``. SASL is no matter of a request: give it as
+        ``auth`` when the client is made.
         """
+        if scheme == "sasl":
+            return fail(
+                BadArgumentsException("add_auth: SASL comes with the client, as auth=sasl:USER:PASSWORD")
+            )
         request = Request(
             f"add_auth {scheme}",
             lambda kazoo: kazoo.add_auth_async(scheme, identity),
@@ -192,21 +249,25 @@ class ZookeeperClient(ZookeeperSession):
         if self.connected:
             return None
         if self.state is State.AUTH_FAILED:
-            return AuthFailedException(f"{what}: ZooKeeper at {self._servers} refused the credentials")
+            return AuthFailedException(f"{what}: ZooKeeper at {self._servers} refuses the credentials")
         return NotConnectedException(f"{what}: not connected to ZooKeeper at {self._servers}")
 
     def _submit(
         self,
         operation: str,
         path: str,
-        call: Callable[[Any], Any],
+        call: Callable[[Any, str], Any],
         convert: Callable[[Any], _T],
         *,
         data: bytes | None = None,
         sequence: bool = False,
         on_failure: Callable[[], None] | None = None,
     ) -> Deferred[_T]:
-        request = Request(f"{operation} {path}", call, convert, on_failure=on_failure)
+        # kazoo is not told of the chroot, because it cannot create one.
+        full = path if not self._chroot else self._chroot if path == "/" else f"{self._chroot}{path}"
+        request = Request(
+            f"{operation} {path}", lambda kazoo: call(kazoo, full), convert, on_failure=on_failure
+        )
         refused = self._refusal(request.what)
         if refused is None:
             try:
@@ -228,7 +289,7 @@ class ZookeeperClient(ZookeeperSession):
         return self._requests.submit(request)
 
     def _watched(
-        self, operation: str, path: str, call: Callable[[Any, Any], Any], convert: Callable[[Any], _T]
+        self, operation: str, path: str, call: Callable[[Any, str, Any], Any], convert: Callable[[Any], _T]
     ) -> tuple[Deferred[_T], Deferred[ClientEvent]]:
         kind = "child" if operation == "get_children" else "data"
         try:
@@ -244,7 +305,7 @@ class ZookeeperClient(ZookeeperSession):
             self._watches.fire(event, ClientEvent(EventType.NOTWATCHING, self.state, path))
 
         return self._submit(
-            operation, path, lambda kazoo: call(kazoo, point), begin, on_failure=failed
+            operation, path, lambda kazoo, full: call(kazoo, full, point), begin, on_failure=failed
         ), event
 
 

@@ -63,7 +63,7 @@ class InvalidACLException(ZookeeperError):
 
 
 class AuthFailedException(ZookeeperError):
-    """ZooKeeper refused the credentials; the client is of no use until closed and connected again."""
+    """ZooKeeper refused the credentials; the client offers them again every 30 s."""
 
 
 class BadArgumentsException(ZookeeperError):
@@ -122,7 +122,7 @@ _BY_CODE: dict[int, tuple[type[ZookeeperError], str]] = {
     -7: (OperationTimeoutException, "the server gave up on it"),
     -8: (BadArgumentsException, "the server refused the arguments"),
     -101: (NoNodeException, "no such node"),
-    -102: (NoAuthException, "the node's ACL does not allow it"),
+    -102: (NoAuthException, "the node's ACL does not allow it to this client (see auth)"),
     -103: (BadVersionException, "the node has another version"),
     -108: (NoChildrenForEphemeralsException, "an ephemeral node may not have children"),
     -110: (NodeExistsException, "the node exists already"),
@@ -131,6 +131,7 @@ _BY_CODE: dict[int, tuple[type[ZookeeperError], str]] = {
     -114: (InvalidACLException, "the server does not accept this ACL"),
     -115: (AuthFailedException, "ZooKeeper refused the credentials"),
     -116: (ClosingException, "the client was closed"),
+    -124: (AuthFailedException, "ZooKeeper lets in only clients with SASL (see auth)"),
     -118: (SessionMovedException, "the session moved to another server"),
 }
 

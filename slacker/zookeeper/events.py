@@ -25,7 +25,7 @@ class State(IntEnum):
     EXPIRED = -112
     """The session is gone, and its ephemeral nodes with it; a new session is being opened."""
     AUTH_FAILED = -113
-    """ZooKeeper refused the credentials. For good: only ``close`` and a new ``connect`` help."""
+    """ZooKeeper refused the credentials. They are tried again every 30 s, in case it changes its mind."""
 
 
 class EventType(IntEnum):

@@ -7,7 +7,9 @@ watch events and state changes arrive in the order in which kazoo met them.
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections import deque
@@ -19,6 +21,9 @@ from kazoo.handlers.threading import AsyncResult, KazooTimeoutError
 from kazoo.handlers.utils import create_tcp_connection, selector_select
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
+
+from slacker.errors import ConfigurationError
+from slacker.zookeeper.access import ZookeeperTls
 
 _log = Logger()
 
@@ -86,10 +91,12 @@ class ObservedSocket:
     :ivar local_host: the local address of this connection.
     :ivar peer_host: the address of the ZooKeeper server.
     :ivar last_read: ``time.monotonic()`` when bytes came last.
+    :param problem: called in kazoo's thread with the reason, if no answer comes at all.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, problem: Callable[[str], None]) -> None:
         self._connection = connection
+        self._problem = problem
         self._head = b""
         self.last_read: float | None = None
         self.local_host: str = connection.getsockname()[0]
@@ -103,7 +110,16 @@ class ObservedSocket:
         return int.from_bytes(self._head[8:_CONNECT_HEAD], "big", signed=True) / 1000.0
 
     def recv(self, size: int) -> bytes:
-        data = self._connection.recv(size)
+        try:
+            data = self._connection.recv(size)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            raise
+        except OSError as error:
+            if not self._head:
+                self._problem(_reason(error))
+            raise
+        if not data and not self._head:
+            self._problem("it closes connections without an answer (no quorum? TLS on one side only?)")
         if data:
             self.last_read = time.monotonic()
             if len(self._head) < _CONNECT_HEAD:
@@ -114,11 +130,22 @@ class ObservedSocket:
         return getattr(self._connection, name)
 
 
+def _reason(error: Exception) -> str:
+    """Why there is no connection, in the words of a person."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason or error}"
+    return getattr(error, "strerror", None) or str(error)
+
+
 class ReactorHandler:
     """kazoo's ``IHandler`` for a reactor: nothing here blocks the thread that calls kazoo's ``*_async``
     methods.
 
     :param connect_timeout: the longest a single TCP (and TLS) connect may take, in seconds.
+    :param tls: with which files connections are encrypted; None: they are not.
+    :param problem: called through the mailbox with the reason when an attempt to connect fails.
     """
 
     name = "reactor"
@@ -128,9 +155,17 @@ class ReactorHandler:
     # queue of their own. The last of these call-backs is always ours and only puts a note into the mailbox.
     running = False
 
-    def __init__(self, mailbox: Mailbox, connect_timeout: float) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        connect_timeout: float,
+        tls: ZookeeperTls | None = None,
+        problem: Callable[[str], None] | None = None,
+    ) -> None:
         self._mailbox = mailbox
         self._connect_timeout = connect_timeout
+        self._tls = tls
+        self._problem = problem
         self.socket: ObservedSocket | None = None
 
     def start(self) -> None:
@@ -150,11 +185,36 @@ class ReactorHandler:
     def select(self, *args: Any, **kwargs: Any) -> Any:
         return selector_select(*args, **kwargs)
 
-    def create_connection(self, *args: Any, timeout: float, **kwargs: Any) -> ObservedSocket:
-        self.socket = ObservedSocket(
-            create_tcp_connection(socket, *args, timeout=min(timeout, self._connect_timeout), **kwargs)
-        )
+    def create_connection(
+        self, address: tuple[str, int], hostname: str | None = None, *, timeout: float, **_: object
+    ) -> ObservedSocket:
+        """What else kazoo says of TLS is not heard here.
+
+        It would trust the system's authorities, too, whichever are named.
+        """
+
+        def problem(reason: str) -> None:
+            if self._problem is not None:
+                self._mailbox.put(self._problem, f"{hostname or address[0]}:{address[1]}: {reason}")
+
+        seconds = min(timeout, self._connect_timeout)
+        try:
+            connection = create_tcp_connection(socket, address, timeout=seconds)
+            if self._tls is not None:
+                connection = self._encrypted(connection, self._tls, hostname or address[0])
+        except (OSError, ConfigurationError) as error:
+            problem(_reason(error))
+            raise OSError(str(error)) from error  # the only kind after which kazoo tries again
+        self.socket = ObservedSocket(connection, problem)
         return self.socket
+
+    @staticmethod
+    def _encrypted(connection: socket.socket, tls: ZookeeperTls, hostname: str) -> ssl.SSLSocket:
+        try:
+            return tls.context().wrap_socket(connection, server_hostname=hostname)
+        except BaseException:
+            connection.close()
+            raise
 
     def create_socket_pair(self) -> tuple[socket.socket, socket.socket]:
         """The pair through which a caller wakes the connection thread, one byte per request.
@@ -179,7 +239,12 @@ class ReactorHandler:
         return AsyncResult(self)
 
     def spawn(self, func: Callable[..., object], *args: Any, **kwargs: Any) -> threading.Thread:
-        thread = threading.Thread(target=func, args=args, kwargs=kwargs, name="zookeeper", daemon=True)
+        def run() -> None:
+            # What ends kazoo's thread is in its log already, and its listener has been told.
+            with contextlib.suppress(Exception):
+                func(*args, **kwargs)
+
+        thread = threading.Thread(target=run, name="zookeeper", daemon=True)
         thread.start()
         return thread
 

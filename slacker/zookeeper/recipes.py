@@ -302,10 +302,10 @@ class OwnedEphemeral:
 
 
 async def create_path(client: ZookeeperClient, path: str, data: bytes | None = b"") -> bool:
-    """Create a persistent node, and with empty data whatever is missing above it.
+    """Create a persistent node, and with empty data whatever is missing above it, the chroot included.
 
     :return: whether the node is new; one that exists is left as it is.
-    :raises NoNodeException: if somebody deletes the path meanwhile, or the parent of a chroot is missing.
+    :raises NoNodeException: if somebody deletes the path meanwhile.
     """
     missing = [path]
     for _ in range(2 * path.count("/") + 2):
@@ -315,11 +315,11 @@ async def create_path(client: ZookeeperClient, path: str, data: bytes | None = b
         except NodeExistsException:
             created = False
         except NoNodeException:
-            parent = missing[-1].rpartition("/")[0] or "/"
-            if parent == missing[-1]:
-                text = f"create {path}: the node above the chroot of the connection string does not exist"
-                raise NoNodeException(text) from None
-            missing.append(parent)
+            parent = missing[-1].rpartition("/")[0]
+            if parent:
+                missing.append(parent)
+            else:
+                await client.create_chroot()
             continue
         missing.pop()
         if not missing:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from kazoo.client import KazooClient
 from kazoo.protocol.states import KazooState, KeeperState
 from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from slacker.errors import ConfigurationError
+from slacker.zookeeper.access import Access, ZookeeperTls
+from slacker.zookeeper.connection import KazooConnection, Refusal
 from slacker.zookeeper.errors import (
     AuthFailedException,
     ClosingException,
@@ -27,7 +26,6 @@ from slacker.zookeeper.errors import (
     ZookeeperError,
 )
 from slacker.zookeeper.events import ClientEvent, EventType, State
-from slacker.zookeeper.handler import Mailbox, ReactorHandler
 from slacker.zookeeper.paths import parse_servers
 from slacker.zookeeper.requests import Requests, Watches
 
@@ -36,19 +34,15 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
-# kazoo's own messages (every failed attempt to connect) go where the user's logging configuration sends
-# them, and nowhere without one; what matters is said by this module, once per change.
-_kazoo_log = logging.getLogger("slacker.zookeeper.kazoo")
-_kazoo_log.addHandler(logging.NullHandler())
-
-# kazoo's default doubles the pause between attempts to an hour: with this one a client is back within 2 s of
-# ZooKeeper's return, and with it its session.
-_RETRY = {"max_tries": -1, "delay": 0.1, "backoff": 2, "max_jitter": 0.4, "max_delay": 1.4}
-# Seconds until a close without an answer cuts the connection, and until it is over whatever the thread does.
-_CLOSE_PATIENCE = 2.0
-_CLOSE_LIMIT = 4.0
 # Seconds before kazoo is started again after its thread died of something it did not expect.
 _RESTART_DELAY = 1.0
+# Seconds before refused credentials are tried again: they may be put right on ZooKeeper's side.
+_REFUSED_DELAY = 30.0
+# Connections in a row that break while ZooKeeper looks at the credentials, before that counts as a refusal.
+_MAX_DROPS = 3
+# ZooKeeper's codes for what is said to who may not: in, or at this node.
+_REQUIRES_SASL = -124
+_NO_AUTH = -102
 # Seconds without a connection after which the session is given up. A server whose data were wiped refuses
 # for ever whoever has seen later transactions; a session that ZooKeeper may still honour is not thrown away
 # for less.
@@ -67,6 +61,9 @@ class ZookeeperSession:
         session_timeout: float = 15.0,
         connect_timeout: float = 10.0,
         *,
+        auth: str | None = None,
+        acl: str | None = None,
+        tls: ZookeeperTls | None = None,
         reactor: IReactorTime | None = None,
     ) -> None:
         for name, value in (("session_timeout", session_timeout), ("connect_timeout", connect_timeout)):
@@ -77,12 +74,12 @@ class ZookeeperSession:
 
             reactor = cast(IReactorTime, the_reactor)
         self._reactor = reactor
-        self._threads = cast(IReactorFromThreads, reactor)
         self._addresses, self._chroot = parse_servers(servers)
         self._asked_timeout = session_timeout
         self._connect_timeout = connect_timeout
         self._client_id: tuple[int, bytes] | None = None
-        self._auth: list[tuple[str, str]] = []
+        self._access = Access.of(auth, acl, tls)
+        self._auth = self._access.identities  # and those of add_auth
         self._watches = Watches()
         self._requests = Requests(self._failed)
         self._listeners: list[Callable[[State], None]] = []
@@ -93,9 +90,8 @@ class ZookeeperSession:
         self._restart: IDelayedCall | None = None  # of kazoo, or of kazoo and the session
         self._closing: Deferred[Any] | None = None
         self._leaving: dict[Deferred[None], None] = {}  # kazoos that have been let go of and are not gone yet
-        self._kazoo: Any = None
-        self._mailbox: Mailbox | None = None
-        self._handler: ReactorHandler | None = None
+        self._connection: KazooConnection | None = None
+        self._drops = 0  # see _MAX_DROPS
         self.state = State.CLOSED
 
     @property
@@ -145,14 +141,14 @@ class ZookeeperSession:
 
         None before the first connection. It counts on while the connection is lost.
         """
-        observed = self._handler.socket if self._handler else None
+        observed = self._connection.handler.socket if self._connection else None
         if observed is None or observed.last_read is None:
             return None
         return time.monotonic() - observed.last_read
 
     @property
     def _observed(self) -> Any:
-        return self._handler.socket if self._handler and self.connected else None
+        return self._connection.handler.socket if self._connection and self.connected else None
 
     def connect(
         self,
@@ -165,10 +161,10 @@ class ZookeeperSession:
         :param servers: replaces those of the constructor.
         :param timeout: seconds this Deferred waits; ``connect_timeout`` if None.
         :param client_id: session to take over.
-        :return: fires with this client once connected. It fails with
-            :class:`~slacker.zookeeper.errors.ConnectionTimeoutException` if that takes longer; the client
-                goes on
-            trying nevertheless. Cancelling it stops the waiting only.
+        :return: fires with this client once connected (and, with ``auth``, let in). It fails with
+            :class:`~slacker.zookeeper.errors.ConnectionTimeoutException` if that takes longer, and with
+            :class:`~slacker.zookeeper.errors.AuthFailedException` if ZooKeeper refuses the credentials; the
+            client goes on trying nevertheless. Cancelling it stops the waiting only.
         :raises ConfigurationError: if ``servers`` is malformed.
         """
         if servers is not None:
@@ -196,7 +192,9 @@ class ZookeeperSession:
         self._connect_ended()
 
     def _connect_timed_out(self, seconds: float) -> None:
-        text = f"connect: no ZooKeeper reached at {self._servers} within {seconds:g} s; still trying"
+        problems = self._connection.problems if self._connection else []
+        why = f" ({problems[-1]})" if problems else ""
+        text = f"connect: no ZooKeeper reached at {self._servers} within {seconds:g} s{why}; still trying"
         _log.warn("{text}", text=text)
         waiting = self._connect_ended()
         if waiting is not None:
@@ -204,56 +202,43 @@ class ZookeeperSession:
 
     def _start(self) -> None:
         self._restart = None
-        self._mailbox = Mailbox(self._threads)
-        self._handler = ReactorHandler(self._mailbox, self._connect_timeout / len(self._addresses))
-        kazoo = KazooClient(
-            hosts=self._servers,
-            timeout=self._asked_timeout,
+        self._connection = connection = KazooConnection(
+            self._reactor,
+            self._addresses,
+            session_timeout=self._asked_timeout,
+            connect_timeout=self._connect_timeout,
             client_id=self._client_id,
-            handler=self._handler,
-            auth_data=set(self._auth),
-            connection_retry=dict(_RETRY),
-            logger=_kazoo_log,
+            identities=self._auth,
+            access=self._access,
+            heard=self._heard,
         )
-        kazoo.add_listener(partial(self._heard, kazoo, self._mailbox))
-        self._kazoo = kazoo
-        self._requests.attach(kazoo, self._mailbox)
-        kazoo.start_async()
+        self._requests.attach(connection.kazoo, connection.mailbox)
+        connection.start()
 
-    def _heard(self, kazoo: Any, mailbox: Mailbox, state: str) -> None:
-        """kazoo's state listener; on its connection thread, where the id is still that of the change."""
-        mailbox.put(self._state_changed, state, kazoo.client_state, kazoo.client_id)
-
-    def _state_changed(self, state: str, keeper_state: str, client_id: tuple[int, bytes] | None) -> None:
+    def _heard(
+        self, state: str, keeper_state: str, client_id: tuple[int, bytes] | None, refusal: Refusal | None
+    ) -> None:
+        """The connection changed."""
         self._cancel_restart()
         if state == KazooState.CONNECTED:
-            self.state, self._client_id = State.CONNECTED, client_id
-            _log.info(
-                "connected to ZooKeeper at {peer}, session 0x{session:x}",
-                peer=self.peer_host,
-                session=self.session_id,
-            )
-            self._tell(State.CONNECTED)
-            waiting = self._connect_ended()
-            if waiting is not None:
-                waiting.callback(self)
+            self._client_id = client_id
+            if self._connection and (self._access.sasl or self._auth):
+                # kazoo says so before ZooKeeper has looked at the credentials.
+                self._connection.probe(self._probed)
+            else:
+                self._let_in()
         elif state == KazooState.SUSPENDED:
-            self.state = State.CONNECTING
-            _log.warn(
-                "the connection to ZooKeeper at {servers} was lost; trying again", servers=self._servers
-            )
             self._restart = self._reactor.callLater(_FORGET_AFTER, self._forget)
-            self._requests.fail_all(ConnectionLossException, NotConnectedException, "the connection broke")
-            self._tell(State.CONNECTING)
-        elif keeper_state == KeeperState.AUTH_FAILED:
-            self.state, self._client_id = State.AUTH_FAILED, None
-            reason = f"ZooKeeper at {self._servers} refused the credentials"
-            _log.error("{reason}", reason=reason)
-            self._requests.fail_all(AuthFailedException, AuthFailedException, reason)
-            self._tell(State.AUTH_FAILED)
-            waiting = self._connect_ended()
-            if waiting is not None:
-                waiting.errback(AuthFailedException(f"connect: {reason}"))
+            if self.connected:
+                self._suspended()
+        elif refusal is Refusal.REFUSED:
+            self._refused("refused the credentials: put user and password right, here or there")
+        elif refusal is Refusal.DROPPED:
+            self._drops += 1
+            if self._drops < _MAX_DROPS:
+                self._begin_anew(_RESTART_DELAY)
+            else:
+                self._refused("breaks the connection over SASL: it is not set up for it, or for this user")
         else:
             self.state, self._client_id = State.EXPIRED, None
             _log.warn("the ZooKeeper session expired; opening a new one")
@@ -262,11 +247,58 @@ class ZookeeperSession:
             self._requests.fail_all(SessionExpiredException, NotConnectedException, "the session expired")
             self._tell(State.EXPIRED)
 
+    def _probed(self, error: BaseException | None) -> None:
+        """ZooKeeper has answered after the credentials, or the connection broke, which is heard as well."""
+        code = getattr(error, "code", None)
+        if code == _REQUIRES_SASL:
+            self._refused("lets in only clients with SASL: give auth as sasl:USER:PASSWORD")
+        elif error is None or code == _NO_AUTH:
+            self._let_in()
+
+    def _let_in(self) -> None:
+        self.state = State.CONNECTED
+        self._drops = 0
+        _log.info(
+            "connected to ZooKeeper at {peer}, session 0x{session:x}",
+            peer=self.peer_host,
+            session=self.session_id,
+        )
+        self._tell(State.CONNECTED)
+        waiting = self._connect_ended()
+        if waiting is not None:
+            waiting.callback(self)
+
+    def _suspended(self) -> None:
+        self.state = State.CONNECTING
+        _log.warn("the connection to ZooKeeper at {servers} was lost; trying again", servers=self._servers)
+        self._requests.fail_all(ConnectionLossException, NotConnectedException, "the connection broke")
+        self._tell(State.CONNECTING)
+
+    def _refused(self, reason: str) -> None:
+        """The credentials do not do; they are tried again later, quietly."""
+        known = self.state is State.AUTH_FAILED
+        self.state, self._client_id = State.AUTH_FAILED, None
+        self._begin_anew(_REFUSED_DELAY)
+        if known:
+            return
+        text = f"ZooKeeper at {self._servers} {reason}"
+        _log.error("{text}; trying again every {s:g} s", text=text, s=_REFUSED_DELAY)
+        self._requests.fail_all(AuthFailedException, AuthFailedException, text)
+        self._tell(State.AUTH_FAILED)
+        waiting = self._connect_ended()
+        if waiting is not None:
+            waiting.errback(AuthFailedException(f"connect: {text}"))
+
     def _replace(self) -> None:
         """kazoo's thread ended by itself (an answer that is no ZooKeeper's, as a rule): begin anew."""
         _log.error("the ZooKeeper connection ended unexpectedly; starting again in {s:g} s", s=_RESTART_DELAY)
+        self._begin_anew(_RESTART_DELAY)
+
+    def _begin_anew(self, delay: float) -> None:
+        self._cancel_restart()
         self._discard()
-        self._restart = self._reactor.callLater(_RESTART_DELAY, self._start)
+        self._restart = self._reactor.callLater(delay, self._start)
+        self._watches.fire_all(State.CONNECTING)
 
     def _forget(self) -> None:
         """Nobody has let us in for so long that a new session is the better chance."""
@@ -274,6 +306,7 @@ class ZookeeperSession:
         self.state, self._client_id = State.EXPIRED, None
         self._discard()
         self._start()
+        self._watches.fire_all(State.CONNECTING)
         self._tell(State.EXPIRED)
 
     def _cancel_restart(self) -> None:
@@ -284,7 +317,7 @@ class ZookeeperSession:
     def _tell(self, state: State) -> None:
         listeners = [*self._listeners]
         if self._session_callback is not None:
-            listeners.append(partial(self._tell_session_callback, self._session_callback))
+            listeners.append(partial(_tell_as_event, self._session_callback, self))
         for listener in listeners:
             if self.state is not state:
                 return  # one of those just told has closed the client
@@ -292,9 +325,6 @@ class ZookeeperSession:
                 listener(state)
             except Exception:
                 _log.failure("a listener to the ZooKeeper session raised")
-
-    def _tell_session_callback(self, callback: Callable[[Any, ClientEvent], object], state: State) -> None:
-        callback(self, ClientEvent(EventType.SESSION, state, ""))
 
     def add_listener(self, listener: Callable[[State], None]) -> None:
         """Call ``listener(state)`` on the reactor after each change of :attr:`state`, in order.
@@ -358,33 +388,13 @@ class ZookeeperSession:
         self._closing = None
 
     def _discard(self) -> None:
-        """Let go of kazoo, in a thread, because its ``stop`` waits; ``_leaving`` tells until when."""
-        kazoo, handler, mailbox = self._kazoo, self._handler, self._mailbox
-        self._kazoo = self._handler = self._mailbox = None
-        if kazoo is None or handler is None or mailbox is None:
-            return
-        gone: Deferred[None] = Deferred()
-        self._leaving[gone] = None
-        mailbox.close()
+        """Let go of kazoo; ``_leaving`` tells until when."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            gone = connection.stop()
+            self._leaving[gone] = None
+            gone.addCallback(lambda _: self._leaving.pop(gone))
 
-        def stop() -> None:
-            try:
-                kazoo.stop()
-                kazoo.close()
-            except Exception as error:  # whatever it is, this client is not used again
-                _kazoo_log.debug("stopping: %s", error)
-            self._threads.callFromThread(ended)
 
-        def ended() -> None:
-            if not gone.called:
-                for timer in timers:
-                    if timer.active():
-                        timer.cancel()
-                del self._leaving[gone]
-                gone.callback(None)
-
-        timers = [
-            self._reactor.callLater(_CLOSE_PATIENCE, handler.abort),
-            self._reactor.callLater(_CLOSE_LIMIT, ended),
-        ]
-        threading.Thread(target=stop, name="zookeeper-stop", daemon=True).start()
+def _tell_as_event(callback: Callable[[Any, ClientEvent], object], client: object, state: State) -> None:
+    callback(client, ClientEvent(EventType.SESSION, state, ""))

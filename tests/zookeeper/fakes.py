@@ -20,7 +20,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from slacker.zookeeper import ZookeeperClient, session
+from slacker.zookeeper import ZookeeperClient, connection
 
 
 @implementer(IReactorFromThreads)
@@ -174,15 +174,18 @@ class FakeKazoo:
     def __init__(
         self,
         hosts: str,
+        *,
         timeout: float,
         client_id: Any,
         handler: Any,
         auth_data: set[Any],
+        sasl_options: dict[str, Any] | None = None,
         **_: object,
     ) -> None:
         assert self.of is not None, "install() was not called"
         self.world = self.of
         self.hosts, self.timeout, self.handler, self.auth_data = hosts, timeout, handler, auth_data
+        self.sasl_options = sasl_options
         self.client_id: tuple[int, bytes] | None = None
         self.client_state = KeeperState.CLOSED
         self.started = self.stopped = False
@@ -352,7 +355,9 @@ class FakeKazoo:
 
         return self._submit("get_children", path, carry_out)
 
-    def create_async(self, path: str, value: bytes, acl: Any, ephemeral: bool, sequence: bool) -> Any:
+    def create_async(
+        self, path: str, value: bytes, acl: Any, ephemeral: bool = False, sequence: bool = False
+    ) -> Any:
         def carry_out() -> str:
             parent = path.rpartition("/")[0] or "/"
             if self._node(parent).owner:
@@ -361,6 +366,7 @@ class FakeKazoo:
             if name in self.world.nodes:
                 raise exceptions.NodeExistsError()
             self.world.put(name, value, self._session if ephemeral else 0)
+            self.world.nodes[name].acls = acl
             return name
 
         return self._submit("create", path, carry_out)
@@ -411,8 +417,8 @@ def install(testcase: SynchronousTestCase) -> World:
     """Replace kazoo for the length of a test."""
     world = World()
     testcase.patch(FakeKazoo, "of", world)
-    testcase.patch(session, "KazooClient", FakeKazoo)
-    testcase.patch(session, "threading", ThreadNow)
+    testcase.patch(connection, "KazooClient", FakeKazoo)
+    testcase.patch(connection, "threading", ThreadNow)
     return world
 
 

@@ -34,8 +34,8 @@ from slacker.zookeeper import (
     ZookeeperClient,
     ZookeeperError,
 )
+from slacker.zookeeper import connection as connection_module
 from slacker.zookeeper import requests as requests_module
-from slacker.zookeeper import session as session_module
 from tests.zookeeper.fakes import install, result_of
 
 
@@ -505,7 +505,7 @@ class CloseTests(ClientCase):
         self.assertEqual(self.world.clients, [])
 
     def test_closing_waits_for_the_thread_that_was_given_up_before(self) -> None:
-        self.patch(session_module, "threading", Stuck)
+        self.patch(connection_module, "threading", Stuck)
         self.world.clients[0].lose(KeeperState.CLOSED)
         self.world.pump()
         closing = self.client.close()
@@ -522,7 +522,7 @@ class CloseTests(ClientCase):
         self.assertIsNone(self.result(self.client.close()))
 
     def test_a_thread_that_does_not_end_is_cut_off_and_then_left_alone(self) -> None:
-        self.patch(session_module, "threading", Stuck)
+        self.patch(connection_module, "threading", Stuck)
         closing = self.client.close()
         self.fails(self.client.connect(), InvalidStateException)
         self.world.clock.advance(3.9)

@@ -8,7 +8,7 @@ from kazoo import exceptions
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from slacker.zookeeper import NoNodeException, Stat, ZookeeperError
+from slacker.zookeeper import NoNodeException, Stat, ZookeeperClient, ZookeeperError
 from slacker.zookeeper.recipes import ChildrenWatch, DataWatch, OwnedEphemeral, create_path
 from tests.zookeeper.fakes import install, result_of
 
@@ -440,9 +440,13 @@ class CreatePathTests(RecipeCase):
         self.assertFalse(self.run_coroutine(create_path(self.client, "/a/b", b"ours")))
         self.assertEqual(self.world.nodes["/a/b"].data, b"theirs")
 
-    def test_a_chroot_without_a_parent_is_named_as_the_reason(self) -> None:
-        del self.world.nodes["/"]
-        self.assertIn("chroot", self.coroutine_fails(create_path(self.client, "/a/b"), NoNodeException))
+    def test_a_chroot_is_made_as_well(self) -> None:
+        chrooted = ZookeeperClient("127.0.0.1:2181/x/y", reactor=self.world.clock)
+        chrooted.connect()
+        self.world.pump()
+        self.assertTrue(self.run_coroutine(create_path(chrooted, "/a/b")))
+        chrooted.close()
+        self.assertEqual(self.world.paths(), ["/", "/x", "/x/y", "/x/y/a", "/x/y/a/b"])
 
     def test_a_path_that_is_deleted_all_the_time_is_given_up(self) -> None:
         self.world.refusing["/a/b"] = exceptions.NoNodeError
