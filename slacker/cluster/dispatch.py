@@ -13,9 +13,9 @@ from twisted.python.failure import Failure
 from slacker.address import parse_address
 from slacker.client import Client
 from slacker.cluster.grouping import ALL, ONE_SERVER
-from slacker.cluster.merging import IsFailure, Outcome, merge, reducer_of
+from slacker.cluster.merging import IsFailure, Outcome, Reducer, merge, reducer_of
 from slacker.cluster.routes import Route, Routes
-from slacker.errors import ConfigurationError, ConnectionLost, NotSent, ServerBusy, Unavailable
+from slacker.errors import ClusterError, ConfigurationError, ConnectionLost, NotSent, ServerBusy, Unavailable
 from slacker.interceptors import Interceptor
 
 
@@ -45,6 +45,9 @@ class Options:
 class ClusterCall:
     """One call on a cluster.
 
+    :ivar reducer: what makes the result of the outcomes; None where one server's answer is the result as it
+        is.
+    :ivar server: the one that was asked last.
     :ivar tried: the servers that are not asked again while there is another: that certainly did not run the
         call, or whose connection broke while it may have run and the caller said that it may run again.
     """
@@ -55,6 +58,8 @@ class ClusterCall:
     options: Options
     route: Route
     began: float
+    reducer: Reducer | None = None
+    server: Client | None = None
     tried: tuple[Client, ...] = ()
     retries: int = 0
     late: bool = False  # some of its time has gone
@@ -82,7 +87,14 @@ class Dispatcher:
 
     def dispatch(self, call: ClusterCall) -> Deferred[Any]:
         """Make the call; the Deferred fires once, with the merged result."""
-        grouping = call.options.grouping
+        options = call.options
+        plain = options.results == "single" and options.grouping in ONE_SERVER and not self._interceptors
+        if not plain and call.reducer is None:
+            try:  # what is wrong about it is found before anything runs
+                call.reducer = reducer_of(options.results, call.namespace, call.function, call.args)
+            except Exception as error:
+                return fail(error)
+        grouping = options.grouping
         if isinstance(grouping, str):
             return self._by_policy(call, grouping)
         return self._by_function(call, grouping)
@@ -98,9 +110,8 @@ class Dispatcher:
         client = ONE_SERVER[policy](route, call.tried)
         if client is None:
             return self._when_there_is_one(call, policy)
-        if call.options.results != "single" or self._interceptors:
-            return self._on_several(call, [client])
-        return self._on(client, call).addErrback(self._elsewhere, call, policy, client)
+        called = self._on(client, call).addErrback(self._elsewhere, call, policy, client)
+        return called if call.reducer is None else called.addBoth(self._merge_one, call)
 
     # Functions that choose
 
@@ -137,8 +148,9 @@ class Dispatcher:
             clients.append(client)
         if not clients:
             return self._unavailable(call, f"the grouping function of {call.name} chose no server")
-        if isinstance(choice, str) and call.options.results == "single" and not self._interceptors:
-            return self._on(clients[0], call)
+        if isinstance(choice, str):
+            called = self._on(clients[0], call)
+            return called.addBoth(self._merge_one, call)
         return self._on_several(call, clients)
 
     def _chosen(self, address: str, call: ClusterCall) -> Client | None:
@@ -157,6 +169,7 @@ class Dispatcher:
     # One server
 
     def _on(self, client: Client, call: ClusterCall) -> Deferred[Any]:
+        call.server = client
         timeout = call.options.timeout
         if call.late:  # what is left of it
             timeout = max(call.began + timeout - self._clock.seconds(), 0.001)
@@ -192,10 +205,6 @@ class Dispatcher:
 
     def _on_several(self, call: ClusterCall, clients: Sequence[Client]) -> Deferred[Any]:
         """Call all of these, and merge what they answer."""
-        try:
-            reducer = reducer_of(call.options.results, call.namespace, call.function, call.args)
-        except ConfigurationError as error:
-            return fail(error)
         seconds = [0.0] * len(clients)
         began = self._clock.seconds()
 
@@ -212,10 +221,33 @@ class Dispatcher:
             ]
 
         calls = [self._on(client, call).addBoth(note, index) for index, client in enumerate(clients)]
-        merged = DeferredList(calls, consumeErrors=True).addCallback(outcomes_of)
+        answered = DeferredList(calls, consumeErrors=True).addCallback(outcomes_of)
+        return self._merge(answered, call)
+
+    def _merge_one(self, result: Any, call: ClusterCall) -> Deferred[Any]:
+        """One server was chosen and asked: its error stays what it is."""
+        assert call.server is not None
+        seconds = self._clock.seconds() - call.began
+        if isinstance(result, Failure):
+            outcome = Outcome(call.server.address, None, result.value, seconds)
+        else:
+            outcome = Outcome(call.server.address, result, None, seconds)
+        return self._merge(succeed([outcome]), call, alone=True)
+
+    def _merge(
+        self, outcomes: Deferred[list[Outcome]], call: ClusterCall, *, alone: bool = False
+    ) -> Deferred[Any]:
+        def reduce(outcomes: list[Outcome]) -> Any:
+            assert call.reducer is not None
+            try:
+                return merge(call.name, outcomes, call.reducer, call.options.exceptions)
+            except ClusterError as error:
+                raise (outcomes[0].error if alone and outcomes else None) or error from None
+
+        merged: Deferred[Any] = outcomes
         for interceptor in self._interceptors:
             merged.addCallback(_stage, interceptor.before_merge, call)
-        merged.addCallback(lambda outcomes: merge(call.name, outcomes, reducer, call.options.exceptions))
+        merged.addCallback(reduce)
         for interceptor in reversed(self._interceptors):
             merged.addBoth(_stage, interceptor.after_merge, call)
         return merged

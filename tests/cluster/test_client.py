@@ -462,6 +462,17 @@ class ClusterClientTests(SynchronousTestCase):
         self.servers[A].draining = self.servers[B].draining = True
         self.failure(self.client.call("n", "where"), ServerBusy)
 
+    def test_so_does_one_whose_result_is_a_map_and_its_error_stays_what_it_is(self) -> None:
+        self.connect(A, B)
+        self.servers[A].draining = True
+        call = self.client.function("n/where", grouping="first", grouping_results="map")
+        self.assertEqual(self.result(call()), {B: B})
+        failing = self.client.function("n/fails-on", grouping="first", grouping_results="vector")
+        self.failure(failing([B]), RemoteError)
+        named = failing.with_options(grouping=lambda *_: B)
+        self.failure(named([B]), RemoteError)
+        self.assertEqual(self.result(named([])), [B])
+
     def test_a_call_of_all_servers_goes_nowhere_else(self) -> None:
         self.connect(A, B)
         self.servers[A].draining = True
