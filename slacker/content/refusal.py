@@ -34,17 +34,21 @@ class TooDeep(Refusal):
 
 def refused(content_type: str, value: object, refusal: Refusal) -> ContentError:
     """The error for the caller of ``dumps``: ``clj cannot carry this value: [0]["when"] is a …``."""
-    path = None
+    where = "it"
     if not isinstance(refusal, TooDeep):
-        path = _path_to(value, lambda element: element is refusal.element)
-    return ContentError(f"{content_type} cannot carry this value: {path or 'it'} {refusal.reason}")
+        where = _where(_path_to(value, lambda element: element is refusal.element))
+    return ContentError(f"{content_type} cannot carry this value: {where} {refusal.reason}")
 
 
 def refused_text(content_type: str, value: object) -> ContentError:
     """The error for a value that holds a string or name with half a surrogate pair."""
-    path = _path_to(value, _is_no_unicode)
+    where = _where(_path_to(value, _is_no_unicode))
     reason = "holds half a surrogate pair, which is no Unicode text"
-    return ContentError(f"{content_type} cannot carry this value: {path or 'it'} {reason}")
+    return ContentError(f"{content_type} cannot carry this value: {where} {reason}")
+
+
+def _where(path: str | None) -> str:
+    return "something deep inside it" if path is None else path or "it"
 
 
 def unknown_type(element: object) -> Refusal:

@@ -168,7 +168,7 @@ class Map(Mapping[Any, Any]):
         source = entries or {}
         self._entries: dict[Any, Any] = {freeze(key): freeze(value) for key, value in source.items()}
         if len(self._entries) != len(source):
-            raise ContentError("two keys of a map that is itself a key are equal in Python")
+            raise _collision("keys of one map", source)
         self._hash = hash(frozenset(self._entries.items()))
 
     def __getitem__(self, key: Any) -> Any:
@@ -284,15 +284,12 @@ def make_set(members: Sequence[Any]) -> frozenset[Any]:
 
 
 def _collision(what: str, keys: Iterable[Any]) -> ContentError:
-    """The error that names the first two of ``keys`` that are equal."""
-    seen: dict[Any, Any] = {}
-    for key in map(freeze, keys):
-        if key in seen:
-            return ContentError(
-                f"two {what} are equal in Python: {reprlib.repr(seen[key])} and {reprlib.repr(key)}"
-            )
-        seen[key] = key
-    return ContentError(f"two {what} are equal in Python")
+    """The error that names the first two of ``keys`` that are equal; two are."""
+    frozen = [freeze(key) for key in keys]
+    first: dict[Any, int] = {}
+    again = next(index for index, key in enumerate(frozen) if first.setdefault(key, index) != index)
+    one, other = frozen[first[frozen[again]]], frozen[again]
+    return ContentError(f"two {what} are equal in Python: {reprlib.repr(one)} and {reprlib.repr(other)}")
 
 
 def plain(value: Any) -> Any:

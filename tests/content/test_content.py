@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from datetime import date, datetime, timedelta
+from enum import IntEnum
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker import content
 from slacker.content import BY_ID, CODECS, Codec, dumps, get, loads
+from slacker.content.codec import MAX_DEPTH
 from slacker.content.values import Keyword, List, Symbol, Tagged
 from slacker.errors import ContentError
 
@@ -39,6 +42,19 @@ class TableTests(SynchronousTestCase):
     def test_public_names(self) -> None:
         """What others build on."""
         self.assertEqual(set(content.__all__), {"BY_ID", "CODECS", "Codec", "dumps", "get", "loads"})
+
+
+class _Number(IntEnum):
+    ONE = 1
+
+
+class SubclassTests(SynchronousTestCase):
+    """Instances of subclasses of what the codecs carry."""
+
+    def test_they_travel_as_what_they_are_a_kind_of(self) -> None:
+        """Enumerations with a value, and the containers of ``collections``."""
+        for name in CODECS:
+            self.assertEqual(loads(name, dumps(name, [_Number.ONE, OrderedDict(a=1)])), [1, {"a": 1}])
 
 
 class RefusalTests(SynchronousTestCase):
@@ -79,6 +95,13 @@ class RefusalTests(SynchronousTestCase):
         for name in ("clj", "msgpack"):
             self.assertIn("[0].key(", self.message(name, [{key: 1}]))
         self.assertEqual(self.message("json", [{(1,): 2}]), "[0].key((1,)) is a map key, and JSON's are text")
+
+    def test_deeper_than_a_way_can_be_read(self) -> None:
+        """It says so; MessagePack alone goes deeper than the other content types."""
+        deep: Any = object()
+        for _ in range(MAX_DEPTH + 10):
+            deep = [deep]
+        self.assertIn("something deep inside it is of type object", self.message("msgpack", deep))
 
     def test_inside_a_tagged_value(self) -> None:
         """It has a value."""
