@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,7 +21,10 @@ from slacker.zookeeper import (
     NodeExistsException,
     NoNodeException,
     ZookeeperClient,
+    ZookeeperError,
+    is_connection_exception,
 )
+from slacker.zookeeper.election import Election, Lease
 from slacker.zookeeper.recipes import OwnedEphemeral, create_path
 from slacker.zookeeper.reconciler import Reconciler
 
@@ -31,14 +34,20 @@ _log = Logger()
 _STOP_LIMIT = 5.0
 # Seconds (give or take a fifth) between two looks at everything without a reason.
 _AUDIT = 30.0
+# How often the leader's name is written before the next pass tries again, when somebody else writes it, too.
+_ROUNDS = 5
+
+
+def _nobody_asks(namespace: str, leads: bool) -> None:
+    """Stands for a call-back that was not given."""
 
 
 class Publisher:
     """Keeps one server published in one cluster, whatever happens to ZooKeeper or is done to the nodes.
 
     It compares and corrects after each connect, after the deletion or change of one of its ephemeral nodes,
-    and now and then without a reason. Function nodes are created where missing and never changed or
-    removed, as upstream does.
+    and now and then without a reason. What cannot be put right in one namespace keeps no other from being
+    published. Function nodes are created where missing and never changed or removed, as upstream does.
 
     :param zookeeper: connected and closed by the caller; publishing begins whenever it is connected.
     :param address: ``host:port`` under which clients reach the server.
@@ -46,6 +55,8 @@ class Publisher:
         unknown).
     :param server_data: any value EDN can say; clients weigh servers by its ``:weight``.
     :param hidden: namespaces whose functions are described, but which no client is to find.
+    :param offline: namespaces that no client is to find until :meth:`publish`.
+    :param on_leadership: called with a namespace, and whether this server leads it from now on.
     :raises ConfigurationError: if a name cannot stand in ZooKeeper, or a value not in EDN.
     """
 
@@ -58,12 +69,15 @@ class Publisher:
         server_data: Any = None,
         *,
         clock: IReactorTime,
-        hidden: frozenset[str] = frozenset(),
+        hidden: Collection[str] = (),
+        offline: Collection[str] = (),
+        on_leadership: Callable[[str, bool], object] = _nobody_asks,
     ) -> None:
         self.address = address
         self._zookeeper = zookeeper
         self._layout = layout
         self._clock = clock
+        self._stopped = False
         try:
             self._functions = {
                 namespace: {
@@ -75,14 +89,20 @@ class Publisher:
             data = nodes.server_data_bytes(server_data)
         except ContentError as error:
             raise ConfigurationError(f"{address} cannot be published: {error}") from error
-        self._visible = [namespace for namespace in namespaces if namespace not in hidden]
-        self._leaders = {
-            namespace: _Leader(zookeeper, layout, namespace, address, self.request)
-            for namespace in self._visible
-        }
         self._server = self._ephemeral(layout.server(address), data)
-        self._members = {
-            namespace: self._ephemeral(layout.member(namespace, address), b"") for namespace in self._visible
+        lease = Lease(zookeeper, clock=clock)
+        self._namespaces = {
+            name: _Namespace(
+                name,
+                layout,
+                self._ephemeral(layout.member(name, address), b""),
+                lease,
+                address=address,
+                on_leadership=on_leadership,
+                wanted=name not in offline,
+            )
+            for name in namespaces
+            if name not in hidden
         }
         self._reconciler = Reconciler(
             zookeeper,
@@ -94,40 +114,81 @@ class Publisher:
 
     @property
     def published(self) -> bool:
-        """Whether everything stands, as far as is known."""
-        return self._reconciler.settled
+        """Whether everything stands as it is wanted, as far as is known."""
+        return self._reconciler.settled and all(
+            namespace.election.settled for namespace in self._namespaces.values()
+        )
+
+    def leads(self, namespace: str) -> bool:
+        """Whether this server leads the namespace now. May be asked from any thread."""
+        return self._namespaces[namespace].election.leads
 
     def start(self) -> None:
         """Begin to publish; returns at once, also while ZooKeeper is out of reach."""
         self._reconciler.start()
 
     def when_published(self) -> Deferred[None]:
-        """Fires when everything stands: at once, or as soon as it does (again).
+        """Fires when everything stands as it is wanted: at once, or as soon as it does (again).
 
-        Fails with ZookeeperError if :meth:`stop` comes first.
+        Fails with ZookeeperError if :meth:`stop` comes first. It may be cancelled.
         """
-        return self._reconciler.when_settled()
+        return Deferred.fromCoroutine(self._when_published())
+
+    async def _when_published(self) -> None:
+        while not self.published:
+            if self._stopped:
+                raise ZookeeperError(f"{self.address} is published in {self._layout.root} no more")
+            await self._reconciler.when_settled()
+            for namespace in self._namespaces.values():
+                await namespace.election.when_settled()
+
+    def publish(self, namespaces: Iterable[str]) -> None:
+        """Let clients find these from now on."""
+        self._want(namespaces, True)
+
+    def unpublish(self, namespaces: Iterable[str]) -> None:
+        """Let clients find these no more; calls that come nevertheless are answered. Lead none of them."""
+        self._want(namespaces, False)
+
+    def _want(self, namespaces: Iterable[str], wanted: bool) -> None:
+        for name in namespaces:
+            self._namespaces[name].want(wanted)
+        self.request()
+
+    def set_server_data(self, value: Any) -> None:
+        """Publish this of the server from now on.
+
+        :raises ConfigurationError: if EDN cannot say it.
+        """
+        try:
+            self._server.data = nodes.server_data_bytes(value)
+        except ContentError as error:
+            raise ConfigurationError(f"{self.address} cannot publish this data: {error}") from error
+        self.request()
 
     def stop(self) -> Deferred[None]:
-        """Stop publishing and remove the ephemeral nodes, those that clients choose by first.
+        """Stop publishing and leading, and remove the ephemeral nodes, those that clients choose by first.
 
         :return: fires when they are gone, or after 5 s, or at once while there is no connection; never with
             an error. Closing the client removes whatever is left.
         """
+        self._stopped = True
         self._reconciler.stop()
-        for leader in self._leaders.values():
-            leader.forget()
-        if not self._zookeeper.connected:
-            return succeed(None)
-        leaving = Deferred.fromCoroutine(self._leave())
-        leaving.addTimeout(_STOP_LIMIT, self._clock)
-        leaving.addErrback(self._not_left)
-        return leaving
+        leaving = [done for namespace in self._namespaces.values() for done in namespace.stop()]
+        left = Deferred.fromCoroutine(self._leave(leaving))
+        left.addTimeout(_STOP_LIMIT, self._clock)
+        left.addErrback(self._not_left)
+        return left
 
-    async def _leave(self) -> None:
-        await _all([Deferred.fromCoroutine(member.remove()) for member in self._members.values()])
-        await self._server.remove()
-        _log.info("{address} is no longer published in {root}", address=self.address, root=self._layout.root)
+    async def _leave(self, leaving: Sequence[Deferred[Any]]) -> None:
+        for succeeded, result in await DeferredList(leaving, consumeErrors=True):
+            if not succeeded:
+                result.raiseException()
+        if self._zookeeper.connected:
+            await self._server.remove()
+            _log.info(
+                "{address} is no longer published in {root}", address=self.address, root=self._layout.root
+            )
 
     def _not_left(self, failure: Failure) -> None:
         _log.warn(
@@ -149,24 +210,29 @@ class Publisher:
         self._reconciler.request()
 
     async def _pass(self) -> None:
-        """Upstream's order: what is described before what is found, the server before its namespaces."""
-        for namespace, functions in self._functions.items():
-            await self._describe(namespace, functions)
-        for leader in self._leaders.values():
-            await leader.prepare()
-        if await self._zookeeper.exists(self._layout.servers) is None:
-            await create_path(self._zookeeper, self._layout.servers, None)
-        await self._server.ensure()
-        for namespace, member in self._members.items():
-            await member.ensure()
-            await self._leaders[namespace].claim()
-        if not self.published:
+        """What is not to be found goes first. Then upstream's order: what is described before what is found,
+        the server before its namespaces."""
+        wanted = [namespace for namespace in self._namespaces.values() if namespace.wanted]
+        steps = _Steps()
+        await steps.take(n.leave() for n in self._namespaces.values() if not n.wanted)
+        await steps.take(self._describe(name, functions) for name, functions in self._functions.items())
+        prepared = await steps.take(namespace.prepare() for namespace in wanted)
+        await steps.take([self._stand()])
+        await steps.take(n.join() for n, ready in zip(wanted, prepared, strict=True) if ready)
+        steps.finish()
+        if not self._reconciler.settled:
             _log.info(
                 "{address} is published in {root}: {count} namespaces",
                 address=self.address,
                 root=self._layout.root,
-                count=len(self._visible),
+                count=len(wanted),
             )
+
+    async def _stand(self) -> None:
+        """The server's own node."""
+        if await self._zookeeper.exists(self._layout.servers) is None:
+            await create_path(self._zookeeper, self._layout.servers, None)
+        await self._server.ensure()
 
     async def _describe(self, namespace: str, functions: Mapping[str, bytes]) -> None:
         """Create the function nodes that are missing.
@@ -179,87 +245,138 @@ class Publisher:
         except NoNodeException:
             await create_path(self._zookeeper, parent)
             present = set()
-        missing = [path for path in functions if path.rpartition("/")[2] not in present]
-        creations = [self._zookeeper.create(path, functions[path]) for path in missing]
-        for creation in creations:
-            creation.addErrback(lambda failure: failure.trap(NodeExistsException))
-        await _all(creations)
+        creations = [
+            self._create(path, data)
+            for path, data in functions.items()
+            if path.rpartition("/")[2] not in present
+        ]
+        steps = _Steps()
+        await steps.take(creations)
+        steps.finish()
+
+    async def _create(self, path: str, data: bytes) -> None:
+        try:
+            await self._zookeeper.create(path, data)
+        except NodeExistsException:
+            return  # another server of this namespace was quicker
 
 
-async def _all(deferreds: Sequence[Deferred[Any]]) -> None:
-    """Wait for every one of them; then raise the first error, if there is any."""
-    for succeeded, result in await DeferredList(deferreds, consumeErrors=True):
-        if not succeeded:
-            result.raiseException()
+class _Steps:
+    """Work that is done side by side, and goes on where ZooKeeper refuses some of it."""
+
+    def __init__(self) -> None:
+        self._refusal: ZookeeperError | None = None
+
+    async def take(self, coroutines: Iterable[Coroutine[Deferred[Any], Any, None]]) -> list[bool]:
+        """Run all of these; which of them succeeded.
+
+        :raises Exception: if it is pointless to go on: the connection broke, or the pass was cancelled.
+        """
+        running: list[Deferred[Any]] = [Deferred.fromCoroutine(coroutine) for coroutine in coroutines]
+        results = await DeferredList(running, consumeErrors=True)
+        for succeeded, result in results:
+            if succeeded:
+                continue
+            if not isinstance(result.value, ZookeeperError) or is_connection_exception(result.value):
+                result.raiseException()
+            self._refusal = self._refusal or result.value
+        return [succeeded for succeeded, _ in results]
+
+    def finish(self) -> None:
+        """Raise the first refusal there was, if any."""
+        if self._refusal is not None:
+            raise self._refusal
 
 
-class _Leader:
-    """Who leads one namespace, without an election: a server writes itself where no live server is named."""
+class _Namespace:
+    """One namespace of a server: whether clients find it, its election, and who is named as its leader.
+
+    :param member: the node by which clients find it.
+    """
 
     def __init__(
         self,
-        zookeeper: ZookeeperClient,
+        name: str,
         layout: Layout,
-        namespace: str,
+        member: OwnedEphemeral,
+        lease: Lease,
+        *,
         address: str,
-        request: Callable[[], object],
+        on_leadership: Callable[[str, bool], object],
+        wanted: bool,
     ) -> None:
-        self._zookeeper = zookeeper
+        self.name = name
+        self.wanted = wanted
+        self.election = Election(lease, layout.mutex(name), self._leads, proclaim=self._proclaim)
+        self._member = member
+        self._zookeeper = lease.client
         self._layout = layout
-        self._namespace = namespace
-        self._address = address
-        self._request = request
-        self._path = layout.leader(namespace)
-        self._watched = ""
-        self._event: Deferred[ClientEvent] | None = None
+        self._address = nodes.leader_bytes(address)
+        self._on_leadership = on_leadership
+        self._event: Deferred[ClientEvent] | None = None  # on who is named as the leader
+
+    def want(self, wanted: bool) -> None:
+        """Be found, or not; the next pass makes it so. Leading ends at once."""
+        self.wanted = wanted
+        if not wanted:
+            self.election.withdraw()
 
     async def prepare(self) -> None:
-        """The persistent nodes of the namespace; upstream's clients need ``_leader`` with data in it."""
-        if await self._zookeeper.exists(self._layout.mutex(self._namespace)) is None:
-            await create_path(self._zookeeper, self._layout.namespace(self._namespace), None)
-            await create_path(self._zookeeper, self._path, nodes.leader_bytes(self._address))
-            await create_path(self._zookeeper, self._layout.mutex(self._namespace), None)
+        """The persistent nodes; upstream's clients need ``_leader`` with data before the first server."""
+        if await self._zookeeper.exists(self._layout.mutex(self.name)) is None:
+            await create_path(self._zookeeper, self._layout.namespace(self.name), None)
+            await create_path(self._zookeeper, self._layout.leader(self.name), b"")
+            await create_path(self._zookeeper, self._layout.mutex(self.name), None)
 
-    async def claim(self) -> None:
-        """Name this server, unless a live one is named; and look again when that one goes."""
-        data, stat = await self._zookeeper.get(self._path)
-        leader = nodes.leader_address(data)
-        if leader == self._address:
-            self.forget()
-            return
-        if await self._lives(leader):
-            return
-        try:
-            await self._zookeeper.set(self._path, nodes.leader_bytes(self._address), stat.version)
-        except BadVersionException:
-            self._request()  # another was quicker: see whom it named
-            return
-        _log.info("leads {namespace}: {leader!r} is gone", namespace=self._namespace, leader=leader)
+    async def join(self) -> None:
+        """Be found, and stand in the election."""
+        await self._member.ensure()
+        if self.wanted:
+            self.election.stand()
 
-    async def _lives(self, leader: str) -> bool:
-        """Whether a server of this name exposes the namespace; watched until it goes."""
-        if self._event is not None and self._watched == leader:
-            return True
-        self.forget()
-        try:
-            path = self._layout.member(self._namespace, leader)
-        except ConfigurationError:
-            return False  # no address at all
-        result, event = self._zookeeper.exists_and_watch(path)
-        if await result is None:
-            event.cancel()
-            return False
-        self._watched, self._event = leader, event
-        event.addCallback(self._gone)
-        return True
+    async def leave(self) -> None:
+        """Be found no more."""
+        self.election.withdraw()
+        await self._member.remove()
 
-    def _gone(self, event: ClientEvent) -> None:
-        self._event = None
-        if event.type not in (EventType.SESSION, EventType.NOTWATCHING):
-            self._request()
+    def stop(self) -> list[Deferred[None]]:
+        """Leave for good: they fire when it is done, at once without a connection."""
+        resigned = self.election.stop()
+        if not self._zookeeper.connected:
+            return [resigned]
+        return [Deferred.fromCoroutine(self._member.remove()), resigned]
 
-    def forget(self) -> None:
-        """Do not watch the leader any more."""
+    def _leads(self, leads: bool) -> None:
+        self._forget()
+        state = "leads" if leads else "leads no more"
+        _log.info("{address} {state}: {name}", address=self._address.decode(), state=state, name=self.name)
+        self._on_leadership(self.name, leads)
+
+    async def _proclaim(self) -> None:
+        """While leading: be named as the leader, and hear when somebody writes another name."""
+        path = self._layout.leader(self.name)
+        for _ in range(_ROUNDS):
+            self._forget()
+            result, event = self._zookeeper.get_and_watch(path)
+            self._event = event
+            data, stat = await result
+            if data == self._address:
+                event.addCallback(self._overwritten)
+                return
+            if not self.election.leads:
+                return
+            try:
+                await self._zookeeper.set(path, self._address, stat.version)
+            except BadVersionException:
+                continue
+        raise ZookeeperError(f"{path}: somebody else keeps writing who leads")
+
+    def _overwritten(self, event: ClientEvent) -> None:
+        if event.type in (EventType.CHANGED, EventType.DELETED):
+            self.election.request()
+
+    def _forget(self) -> None:
+        """Watch no more who is named."""
         event, self._event = self._event, None
         if event is not None:
             event.cancel()

@@ -134,6 +134,8 @@ class Lease:
 class Election:
     """Stands in an election, or does not, whatever happens to ZooKeeper or is done to the nodes.
 
+    Which of the two, :meth:`stand` and :meth:`withdraw` say; :meth:`stop` comes last.
+
     :param lease: of the client's session. Who leads stops when it lapses, before another can begin.
     :param path: parent of the candidates' nodes; created where it is missing.
     :param changed: called on the reactor with True when this candidate begins to lead and with False when it
@@ -156,6 +158,7 @@ class Election:
         self._changed = changed
         self._proclaim = proclaim
         self._prefix = f"_c_{uuid4()}-"
+        self._started = False
         self._wanted = False
         self._left = True  # there is certainly no node of ours
         self._elected = False
@@ -173,36 +176,23 @@ class Election:
 
     @property
     def settled(self) -> bool:
-        """Whether this candidate stands, if it wants to, and has proclaimed what it is."""
-        return self._reconciler.settled
+        """Whether this candidate stands (and has proclaimed that it leads), or has no node if it should not."""
+        return self._reconciler.settled if self._wanted else self._left
 
     def when_settled(self) -> Deferred[None]:
         """Fires when :attr:`settled`; fails with ZookeeperError if :meth:`stop` comes first."""
-        return self._reconciler.when_settled()
-
-    def start(self) -> None:
-        """Begin; :meth:`stand` and :meth:`withdraw` say to what end."""
-        self._reconciler.start()
-
-    def stop(self) -> Deferred[None]:
-        """Withdraw for good.
-
-        :return: fires when the node is gone, or at once without a connection; closing the client removes it
-            then. Fails with ZookeeperError if it could not be removed.
-        """
-        self._wanted = False
-        self._resign()
-        self._reconciler.stop()
-        self._forget_events()
-        if not self._client.connected:
-            return succeed(None)
-        return Deferred.fromCoroutine(self._leave())
+        return succeed(None) if self.settled else self._reconciler.when_settled()
 
     def stand(self) -> None:
         """Be a candidate from now on."""
-        if not self._wanted:
-            self._wanted = True
+        if self._wanted:
+            return
+        self._wanted = True
+        if self._started:
             self._reconciler.request()
+        else:
+            self._started = True
+            self._reconciler.start()
 
     def withdraw(self) -> None:
         """Be none: stop leading at once, and have the node removed."""
@@ -210,6 +200,20 @@ class Election:
             self._wanted = False
             self._resign()
             self._reconciler.request()
+
+    def stop(self) -> Deferred[None]:
+        """Withdraw, and do nothing any more.
+
+        :return: fires when the node is gone, or at once without a connection; closing the client removes it
+            then. Fails with ZookeeperError if it could not be removed.
+        """
+        self._wanted = self._started = False
+        self._resign()
+        self._reconciler.stop()
+        self._forget_events()
+        if not self._client.connected:
+            return succeed(None)
+        return Deferred.fromCoroutine(self._leave())
 
     def request(self) -> None:
         """Look soon whether all is as it should be."""

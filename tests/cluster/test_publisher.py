@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from kazoo import exceptions
@@ -16,6 +17,7 @@ from slacker.errors import ConfigurationError, ZookeeperError
 from slacker.zookeeper import ZookeeperClient
 from tests.cluster.test_layout import API, tree
 from tests.zookeeper.fakes import FakeKazoo, install
+from tests.zookeeper.test_election import SESSION, negotiate
 
 API2 = "slacker.example.api2"
 MANAGER = "slacker.cluster.manager"
@@ -57,11 +59,18 @@ EXAMPLE: dict[str, dict[str, dict[Keyword, Any]]] = {
 }
 
 
+def without_uuids(tree: dict[str, bytes | None]) -> Counter[tuple[str, bytes | None]]:
+    """A tree whose elections' nodes are only counted: nobody can foretell their names."""
+    return Counter((path.partition("/_c_")[0], None if "/_c_" in path else tree[path]) for path in tree)
+
+
 class PublisherCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.world = install(self)
+        negotiate(self)
         self.layout = Layout("/slacker/cluster", "example-cluster")
         self.publishers: list[tuple[Publisher, ZookeeperClient]] = []
+        self.told: list[tuple[str, bool]] = []  # of leadership
 
     def tearDown(self) -> None:
         for publisher, client in self.publishers:
@@ -72,7 +81,12 @@ class PublisherCase(SynchronousTestCase):
         self.assertEqual(self.world.clock.getDelayedCalls(), [])
 
     def publish(
-        self, address: str = ADDRESS, data: Any = None, connect: bool = True, namespaces: Any = None
+        self,
+        address: str = ADDRESS,
+        data: Any = None,
+        connect: bool = True,
+        namespaces: Any = None,
+        **options: Any,
     ) -> tuple[Publisher, FakeKazoo]:
         """A publisher that has had its time."""
         client = self.world.client(connect)
@@ -85,7 +99,9 @@ class PublisherCase(SynchronousTestCase):
             namespaces,
             data,
             clock=self.world.clock,
-            hidden=frozenset({MANAGER}),
+            hidden={MANAGER},
+            on_leadership=lambda namespace, leads: self.told.append((f"{address} {namespace}", leads)),
+            **options,
         )
         self.publishers.append((publisher, client))
         publisher.start()
@@ -94,6 +110,17 @@ class PublisherCase(SynchronousTestCase):
 
     def data(self, path: str) -> bytes | None:
         return self.world.nodes[path].data
+
+    def leader(self) -> bytes | None:
+        return self.data(self.layout.leader(API))
+
+    def found(self, address: str = ADDRESS) -> list[str]:
+        """The namespaces in which clients find the server."""
+        return [name for name in (API, API2) if self.layout.member(name, address) in self.world.nodes]
+
+    def candidates(self, namespace: str = API) -> list[str]:
+        """The nodes of the namespace's election."""
+        return [path for path in self.world.nodes if path.startswith(f"{self.layout.mutex(namespace)}/")]
 
     def assertStands(self, address: str = ADDRESS) -> None:
         """Everything of this server is there, and of its present session."""
@@ -114,9 +141,10 @@ class PublishTests(PublisherCase):
         weight = {Keyword("weight"): 3, Keyword("label"): Keyword("example")}
         self.publish(ADDRESS, weight)
         self.publish(OTHER)
-        real = {path: data for path, data in tree().items() if "-lock-" not in path}
-        ours = {path: node.data for path, node in self.world.nodes.items() if path != "/"}
-        self.assertEqual(ours, real)
+        self.assertEqual(
+            without_uuids({path: node.data for path, node in self.world.nodes.items() if path != "/"}),
+            without_uuids(tree()),
+        )
 
     def test_the_leader_has_data_before_the_first_server_shows(self) -> None:
         self.publish()
@@ -142,7 +170,7 @@ class PublishTests(PublisherCase):
         self.world.requests.clear()
         self.publish()
         writes = [path for what, path in self.world.requests if what in ("create", "set", "delete")]
-        self.assertEqual(len(writes), 3)
+        self.assertEqual(len(writes), 5)  # itself, and for each namespace a member and a candidate
         self.world.requests.clear()
         self.world.advance(40)
         self.assertGreater(len(self.world.requests), 5)
@@ -156,7 +184,7 @@ class PublishTests(PublisherCase):
         self.assertNoResult(done)
         self.assertFalse(publisher.published)
         self.publishers[0][1].connect()
-        self.world.advance(0.1)
+        self.world.advance(0.2)
         self.assertIsNone(self.successResultOf(done))
         self.assertTrue(publisher.published)
         self.assertStands()
@@ -276,65 +304,203 @@ class OldSessionTests(PublisherCase):
 
 
 class LeaderTests(PublisherCase):
-    def leader(self) -> bytes | None:
-        return self.data(self.layout.leader(API))
-
-    def test_a_live_leader_is_left_alone(self) -> None:
-        self.publish(OTHER)
-        self.publish(ADDRESS)
+    def test_the_first_server_leads_and_is_named(self) -> None:
+        first, _ = self.publish(OTHER)
+        second, _ = self.publish(ADDRESS)
         self.world.advance(100)
         self.assertEqual(self.leader(), OTHER.encode())
+        self.assertEqual([first.leads(API), second.leads(API)], [True, False])
+        self.assertEqual(self.told, [(f"{OTHER} {API}", True), (f"{OTHER} {API2}", True)])
 
-    def test_a_stale_leader_is_replaced(self) -> None:
+    def test_a_stale_name_is_replaced(self) -> None:
         for stale in (b"10.0.0.9:2104", b"", None, b"no address", b"\xff\xfe"):
             self.world.put(self.layout.leader(API), stale)
         self.publish()
         self.assertEqual(self.leader(), ADDRESS.encode())
 
-    def test_the_first_server_to_notice_follows_a_leader_that_goes(self) -> None:
-        other, _ = self.publish(OTHER)
-        self.publish(ADDRESS)
-        other.stop()
+    def test_the_next_leads_and_is_named_as_soon_as_the_leader_stops(self) -> None:
+        first, _ = self.publish(OTHER)
+        second, _ = self.publish(ADDRESS)
         self.world.advance(1)
+        first.stop()
+        self.world.advance(0.1)
         self.assertEqual(self.leader(), ADDRESS.encode())
+        self.assertTrue(second.leads(API))
+        self.assertEqual(self.told[2:4], [(f"{OTHER} {API}", False), (f"{OTHER} {API2}", False)])
 
-    def test_servers_that_are_neither_keep_one_watch_each(self) -> None:
-        self.publish(OTHER)
-        self.publish(ADDRESS)
-        self.world.advance(300)
-        looks = self.world.requests.count(("exists", self.layout.member(API, OTHER)))
-        self.assertEqual(looks, 1)
+    def test_a_name_that_somebody_overwrites_is_written_again(self) -> None:
+        self.publish()
+        for _ in range(3):
+            self.world.put(self.layout.leader(API), b"10.0.0.9:2104")
+            self.world.advance(2)
+            self.assertEqual(self.leader(), ADDRESS.encode())
 
-    def test_who_comes_too_late_looks_whom_the_other_named(self) -> None:
+    def test_who_leads_no_more_writes_no_more(self) -> None:
+        publisher, _ = self.publish()
+        publisher.unpublish([API])
+        self.world.advance(1)
         self.world.put(self.layout.leader(API), b"10.0.0.9:2104")
-        client = self.world.client()
-        kazoo = self.world.clients[-1]
+        self.world.advance(100)
+        self.assertEqual(self.leader(), b"10.0.0.9:2104")
+
+    def test_two_that_write_at_once_end_in_the_leaders_name(self) -> None:
+        publisher, kazoo = self.publish()
         real = kazoo.set_async
 
         def too_late(path: str, value: bytes, version: int) -> Any:
             kazoo.set_async = real  # type: ignore[method-assign]
-            self.world.put(self.layout.member(API, OTHER))
             self.world.put(path, OTHER.encode())
             return real(path, value, version)
 
         kazoo.set_async = too_late  # type: ignore[method-assign]
-        publisher = Publisher(client, self.layout, ADDRESS, EXAMPLE, clock=self.world.clock)
-        self.publishers.append((publisher, client))
-        publisher.start()
-        self.world.advance(1)
-        self.assertEqual(self.leader(), OTHER.encode())
+        self.world.put(self.layout.leader(API), b"")
+        self.world.advance(2)
+        self.assertEqual(self.leader(), ADDRESS.encode())
         self.assertTrue(publisher.published)
 
-    def test_of_two_that_want_it_one_gets_it(self) -> None:
-        other, _ = self.publish(OTHER)
+    def test_a_server_out_of_reach_stops_leading_before_its_session_can_end(self) -> None:
+        first, kazoo = self.publish(OTHER)
         self.publish(ADDRESS)
-        self.publish("127.0.0.1:2403")
-        other.stop()
+        self.told.clear()
+        kazoo.step = lambda: False  # type: ignore[method-assign]
+        self.world.advance(SESSION * 0.7)
+        self.assertFalse(first.leads(API))
+        self.world.end_session(kazoo._session)
+        self.world.advance(1)
+        self.assertEqual(
+            self.told,
+            [
+                (f"{OTHER} {API}", False),
+                (f"{OTHER} {API2}", False),
+                (f"{ADDRESS} {API}", True),
+                (f"{ADDRESS} {API2}", True),
+            ],
+        )
+        self.assertEqual(self.leader(), ADDRESS.encode())
+
+    def test_after_an_expiry_of_all_sessions_there_is_one_leader_and_it_is_named(self) -> None:
+        for _, kazoo in [self.publish(OTHER), self.publish(ADDRESS)]:
+            kazoo.expire()
         self.world.advance(2)
-        leader = self.leader()
-        self.assertIn(leader, (ADDRESS.encode(), b"127.0.0.1:2403"))
-        self.world.advance(100)
-        self.assertEqual(self.leader(), leader)
+        leading = [publisher.address for publisher, _ in self.publishers if publisher.leads(API)]
+        self.assertEqual(leading, [(self.leader() or b"").decode()])
+
+
+class ControlTests(PublisherCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.publisher, self.kazoo = self.publish()
+
+    def test_a_namespace_that_is_unpublished_is_neither_found_nor_led(self) -> None:
+        self.publisher.unpublish([API])
+        self.assertFalse(self.publisher.leads(API))
+        done = self.publisher.when_published()
+        self.world.advance(0.5)
+        self.assertIsNone(self.successResultOf(done))
+        self.assertEqual(self.found(), [API2])
+        self.assertEqual(self.candidates(), [])
+        self.assertIn(self.layout.server(ADDRESS), self.world.nodes)
+        self.assertIn(self.layout.function(API, "echo"), self.world.nodes)
+        self.assertEqual(self.told[2:], [(f"{ADDRESS} {API}", False)])
+
+    def test_it_is_found_and_led_again_when_published_again(self) -> None:
+        self.publisher.unpublish([API, API2])
+        self.world.advance(1)
+        self.assertEqual(self.found(), [])
+        self.publisher.publish([API])
+        self.world.advance(1)
+        self.assertEqual(self.found(), [API])
+        self.assertTrue(self.publisher.leads(API))
+
+    def test_doing_it_twice_is_doing_it_once(self) -> None:
+        for _ in range(2):
+            self.publisher.unpublish([API])
+        self.world.advance(1)
+        self.assertEqual(self.found(), [API2])
+        self.publisher.publish([API])
+        self.publisher.publish([API, API2])
+        self.world.advance(1)
+        self.assertEqual((self.found(), len(self.candidates())), ([API, API2], 1))
+
+    def test_it_is_kept_across_a_reconnect_an_expiry_and_the_loss_of_the_root(self) -> None:
+        self.publisher.unpublish([API])
+        for event in (self.kazoo.suspend, self.kazoo.expire, lambda: self.world.remove(self.layout.root)):
+            event()
+            self.world.advance(5)
+            self.assertEqual((self.found(), self.candidates()), ([API2], []))
+        self.publisher.publish([API])
+        self.world.advance(5)
+        self.assertStands()
+
+    def test_what_is_wanted_while_zookeeper_is_away_is_done_when_it_is_back(self) -> None:
+        self.world.reachable = False
+        self.kazoo.suspend()
+        self.world.pump()
+        self.publisher.unpublish([API])
+        self.publisher.set_server_data({Keyword("weight"): 7})
+        self.assertFalse(self.publisher.leads(API))
+        self.world.advance(5)
+        self.world.reachable = True
+        self.world.advance(1)
+        self.assertEqual((self.found(), self.candidates()), ([API2], []))
+        self.assertEqual(self.data(self.layout.server(ADDRESS)), b"{:weight 7}")
+
+    def test_a_change_of_mind_while_it_is_being_done_ends_in_what_was_said_last(self) -> None:
+        self.world.advance(1)
+        self.publisher.unpublish([API])
+        self.world.clock.advance(0)
+        self.world.pump_until(lambda: ("delete", self.layout.member(API, ADDRESS)) in self.world.requests)
+        self.publisher.publish([API])
+        self.world.advance(2)
+        self.assertStands()
+        self.publisher.unpublish([API])
+        self.publisher.publish([API])
+        self.publisher.unpublish([API])
+        self.world.advance(2)
+        self.assertEqual((self.found(), self.candidates()), ([API2], []))
+
+    def test_a_namespace_may_be_offline_from_the_beginning(self) -> None:
+        publisher, _ = self.publish(OTHER, offline={API})
+        self.assertEqual(self.found(OTHER), [API2])
+        publisher.publish([API])
+        self.world.advance(1)
+        self.assertEqual(self.found(OTHER), [API, API2])
+
+    def test_server_data_can_be_changed_and_the_change_survives_an_expiry(self) -> None:
+        self.publisher.set_server_data({Keyword("weight"): 7})
+        self.world.advance(0.5)
+        self.assertEqual(self.data(self.layout.server(ADDRESS)), b"{:weight 7}")
+        self.kazoo.expire()
+        self.world.advance(1)
+        self.assertEqual(self.data(self.layout.server(ADDRESS)), b"{:weight 7}")
+
+    def test_server_data_that_edn_cannot_say_are_refused_and_change_nothing(self) -> None:
+        with self.assertRaises(ConfigurationError):
+            self.publisher.set_server_data(object())
+        self.world.advance(40)
+        self.assertEqual(self.data(self.layout.server(ADDRESS)), b"nil")
+
+
+class RefusalTests(PublisherCase):
+    """What ZooKeeper refuses in one place is tried again, and keeps nothing else from being published."""
+
+    def test_in_one_namespace(self) -> None:
+        for path in (
+            self.layout.functions(API),
+            self.layout.mutex(API),
+            self.layout.member(API, ADDRESS),
+            self.layout.server(ADDRESS),
+        ):
+            self.world.refusing[path] = exceptions.NoAuthError
+            publisher, _ = self.publish()
+            self.world.advance(2)
+            self.assertIn(API2, self.found(), path)
+            self.assertFalse(publisher.published)
+            del self.world.refusing[path]
+            self.world.advance(40)
+            self.assertTrue(publisher.published, path)
+            publisher.stop()
+            self.world.advance(1)
 
 
 class StopTests(PublisherCase):
@@ -346,7 +512,7 @@ class StopTests(PublisherCase):
         self.assertIsNone(self.successResultOf(stopping))
         deleted = [path for what, path in self.world.requests if what == "delete"]
         self.assertEqual(deleted[-1], self.layout.server(ADDRESS))
-        self.assertEqual(len(deleted), 3)
+        self.assertEqual(len(deleted), 5)
         self.assertIn(self.layout.function(API, "echo"), self.world.nodes)
         self.world.advance(100)
         self.assertNotIn(self.layout.server(ADDRESS), self.world.nodes)

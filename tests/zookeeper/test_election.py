@@ -36,7 +36,6 @@ class Candidate:
         self.lease = Lease(self.client, clock=world.clock)
         self.told: list[bool] = []
         self.election = Election(self.lease, PATH, self.told.append, **options)
-        self.election.start()
         self.election.stand()
         world.advance(0.1)
 
@@ -193,7 +192,6 @@ class StopTests(ElectionCase):
         self.candidate()
         client = self.world.client()
         election = Election(Lease(client, clock=self.world.clock), PATH, lambda leads: None)
-        election.start()
         election.stand()
         self.world.clock.advance(0)
         creates = ("create", f"{PATH}/{election._prefix}lock-")
@@ -231,7 +229,6 @@ class StopTests(ElectionCase):
                 stopped.append(election.stop())
 
         election = Election(Lease(client, clock=self.world.clock), PATH, changed)
-        election.start()
         election.stand()
         self.world.advance(0.1)
         self.assertEqual(told, [True, False])
@@ -245,7 +242,6 @@ class StopTests(ElectionCase):
 
         client = self.world.client()
         election = Election(Lease(client, clock=self.world.clock), PATH, changed)
-        election.start()
         election.stand()
         self.world.advance(0.1)
         self.assertTrue(election.leads)
@@ -376,7 +372,6 @@ class ProtectionTests(ElectionCase):
         kazoo = self.world.clients[-1]
         told: list[bool] = []
         election = Election(Lease(client, clock=self.world.clock), PATH, told.append)
-        election.start()
         election.stand()
         self.world.clock.advance(0)
         self.world.pump_until(lambda: len(self.nodes()) == 1)  # the answer is on its way
@@ -391,7 +386,6 @@ class ProtectionTests(ElectionCase):
         client = self.world.client()
         kazoo = self.world.clients[-1]
         election = Election(Lease(client, clock=self.world.clock), PATH, lambda leads: None)
-        election.start()
         election.stand()
         self.world.clock.advance(0)
         self.world.pump_until(lambda: ("create", PATH) in self.world.requests)
@@ -490,7 +484,6 @@ class LeaseTests(ElectionCase):
         lease = Lease(client, clock=self.world.clock)
         elections = [Election(lease, path, lambda leads: None) for path in ("/a", "/b")]
         for election in elections:
-            election.start()
             election.stand()
         self.world.advance(1)
         self.world.requests.clear()
