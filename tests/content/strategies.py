@@ -54,4 +54,4 @@ def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 #: Anything that both EDN and msgpack carry and give back as it was.
-values: st.SearchStrategy[Any] = st.recursive(atoms, _containers, max_leaves=12)
+values: st.SearchStrategy[Any] = st.deferred(lambda: st.recursive(atoms, _containers, max_leaves=12))

@@ -75,7 +75,7 @@ class ReaderTests(SynchronousTestCase):
         """With the place, where there is one."""
         for data, reason in (
             (b"", "Expecting value: line 1 column 1 (char 0)"),
-            (b"[1,]", "char 3"),
+            (b"[1 2]", "char 3"),
             (b"1 2", "Extra data: line 1 column 3 (char 2)"),
             (b"[NaN]", "NaN is not JSON"),
             (b"-Infinity", "-Infinity is not JSON"),

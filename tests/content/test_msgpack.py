@@ -213,7 +213,7 @@ class ReaderTests(SynchronousTestCase):
             ("d40a00", "bytes is not a 16-char string"),
             ("d503ff" + "ff", "can't decode byte 0xff"),
             ("d5036162", "a Char is one character"),
-            ("c70cff00000000" + "7f" * 8, "too large"),
+            ("c70cff00000000" + "7f" * 8, "of 15 bytes"),
         ):
             error = self.assertRaises(ContentError, loads, bytes.fromhex(data))
             self.assertTrue(str(error).startswith("not a msgpack payload"), data)
