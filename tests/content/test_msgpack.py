@@ -194,7 +194,7 @@ class ReaderTests(SynchronousTestCase):
             ("", "incomplete input"),
             ("9201", "incomplete input"),
             ("0102", "extra data"),
-            ("c1", "FormatError"),
+            ("c1", "of 1 bytes"),
             ("a1ff", "can't decode byte 0xff"),
             ("82010102", "incomplete input"),
             ("8201010102", "two keys of one map are equal in Python: 1 and 1"),
