@@ -88,7 +88,7 @@ class Dispatcher:
     def dispatch(self, call: ClusterCall) -> Deferred[Any]:
         """Make the call; the Deferred fires once, with the merged result."""
         options = call.options
-        plain = options.results == "single" and options.grouping in ONE_SERVER and not self._interceptors
+        plain = options.results == "single" and _is_one_server(options.grouping) and not self._interceptors
         if not plain and call.reducer is None:
             try:  # what is wrong about it is found before anything runs
                 call.reducer = reducer_of(options.results, call.namespace, call.function, call.args)
@@ -294,6 +294,10 @@ class Dispatcher:
             return f"{waited}: of its {len(view.servers)} servers {who}"
         known = ", ".join(view.servers[:3]) + (", …" if len(view.servers) > 3 else "")
         return f"{waited}: none of its {len(view.servers)} servers ({known}) is connected"
+
+
+def _is_one_server(grouping: str | Callable[..., Any]) -> bool:
+    return isinstance(grouping, str) and grouping in ONE_SERVER
 
 
 def _stage(value: Any, stage: Callable[[ClusterCall, Any], Any], call: ClusterCall) -> Any:

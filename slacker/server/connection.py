@@ -11,10 +11,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from slacker.errors import ProtocolError
-from slacker.server.execution import RunningCall
 from slacker.server.inspection import inspect
 from slacker.server.peer import PeerInfo
 from slacker.server.pipeline import EXCEPTION, SUCCESS, Outcome
+from slacker.server.running import RunningCall
 from slacker.wire import (
     ClientHello,
     Decoder,

@@ -1,0 +1,126 @@
+"""Calls that did not end in the reactor turn in which they came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CoroutineType
+from typing import Any, Protocol
+
+from attrs import define
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from slacker.errors import Canceled
+from slacker.interceptors.context import incoming
+from slacker.server.context import CurrentCall
+from slacker.server.peer import PeerInfo
+from slacker.server.pipeline import Outcome
+from slacker.wire import Request, ResultCode
+
+#: What a function may return instead of a result, on the reactor.
+LATER = (Deferred, CoroutineType)
+
+CANCELED: Outcome = (int(ResultCode.CANCELED), b"")
+
+
+class Caller(Protocol):
+    """Who wants a call's outcome: a connection, or an HTTP request."""
+
+    peer: PeerInfo
+    calls: dict[object, RunningCall]
+
+    def call_finished(self, call: RunningCall, *, in_batch: bool = False) -> None:
+        """The call, which did not end in the turn it came in, has an outcome; ``in_batch``: flushed soon."""
+
+
+@define(eq=False, kw_only=True)
+class RunningCall:
+    """A call that did not end in the reactor turn in which it came.
+
+    :ivar key: where it stands in its caller's table.
+    :ivar answered: whether the caller has heard of its end; what comes later is dropped.
+    :ivar cancel: ends it as soon as that is possible.
+    """
+
+    caller: Caller
+    request: Request
+    key: object
+    outcome: Outcome = CANCELED
+    answered: bool = False
+    cancel: Callable[[], object] = lambda: None
+
+
+@define(eq=False, kw_only=True)
+class PoolCall(RunningCall):
+    """One that runs in a worker thread, decoding and encoding too: a large value takes its time.
+
+    :ivar work: makes the outcome; it raises nothing.
+    """
+
+    work: Callable[[], Outcome]
+    view: CurrentCall
+
+    def run(self) -> None:
+        """In the thread."""
+        incoming.set(self.view)
+        self.outcome = self.work()
+
+    def finish(self) -> None:
+        """On the reactor, afterwards."""
+        self.caller.call_finished(self, in_batch=True)
+
+
+@define(eq=False)
+class PoolJob:
+    """Only a function, in a worker thread: the interceptors of its call run on the reactor."""
+
+    call: Callable[[], Any]
+    view: CurrentCall
+    seconds: Callable[[], float]
+    done: Deferred[Any]
+    result: Any = None
+    dropped: bool = False
+
+    def run(self) -> None:
+        """In the thread."""
+        incoming.set(self.view)
+        deadline = self.view.deadline
+        if deadline is not None and self.seconds() >= deadline:
+            self.result = Failure(
+                Canceled(f"{self.view.function} was past its deadline when a worker took it up")
+            )
+            return
+        try:
+            self.result = refuse_later(self.call())
+        except BaseException as error:  # whatever a function raises, SystemExit too, belongs to its caller
+            self.result = Failure(Raised(error))
+
+    def finish(self) -> None:
+        """On the reactor, afterwards."""
+        if not self.dropped:
+            self.done.callback(self.result)  # or errback, where it is a Failure
+
+
+class Raised(Exception):
+    """What a function raised, told apart from what an interceptor raised."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def refuse_later(result: Any) -> Any:
+    """In a worker thread nobody waits for a Deferred or a coroutine."""
+    if isinstance(result, LATER):
+        if isinstance(result, CoroutineType):
+            result.close()
+        raise TypeError(
+            f"a function in a worker thread returned a {type(result).__name__}: "
+            "mark it @nonblocking, so that it runs on the reactor"
+        )
+    return result
+
+
+def key_of(caller: Caller, request: Request) -> object:
+    """The transaction id, or where a peer uses one twice at a time, something else that is unique."""
+    return object() if request.tid in caller.calls else request.tid

@@ -1,0 +1,132 @@
+"""Calls on a server with interceptors. All stages run on the reactor, and only the function in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from slacker.content import Codec
+from slacker.errors import AccessDenied, ContentError, FunctionNotFound, ServerBusy
+from slacker.interceptors.call import Call
+from slacker.interceptors.context import incoming
+from slacker.interceptors.stages import Stages, backward, forward
+from slacker.server.context import CurrentCall, decode_extensions
+from slacker.server.functions import Function
+from slacker.server.pipeline import SUCCESS, Outcome, decode, encode_result, failure, refusal
+from slacker.server.running import LATER, Caller, PoolJob, Raised
+from slacker.wire import Request
+
+if TYPE_CHECKING:
+    from slacker.server.execution import Execution
+    from slacker.server.service import SlackerServer
+
+
+class StagedCalls:
+    """Runs calls through the stages of interceptors.
+
+    :param execution: looks up functions, and has worker pools woken.
+    """
+
+    def __init__(self, execution: Execution, server: SlackerServer, stages: Stages) -> None:
+        self._execution = execution
+        self._server = server
+        self._stages = stages
+
+    async def run(self, caller: Caller, request: Request, codec: Codec, view: CurrentCall) -> Outcome:
+        """``pre``, decode, ``before``, the function, ``after``, encode, ``post``."""
+        namespace, _, name = request.function.partition("/")
+        call = Call(
+            namespace,
+            name,
+            data=request.data,
+            content_type=codec.name,
+            extensions=decode_extensions(request, codec) if request.extensions else {},
+            peer=caller.peer.address,
+        )
+        stages = self._stages
+        raised: BaseException | None = None  # by the function, and not by an interceptor
+        try:
+            await forward(stages.pre, call)
+            view.deadline = call.deadline
+            if not call.ended:
+                if call.args is None:
+                    call.args = decode(codec, call.data or b"", call.name)
+                await forward(stages.before, call)
+            if not call.ended:
+                outcome = self._call(self._admit(caller, call.name), call.args or (), view)
+                call.result = await outcome if isinstance(outcome, Deferred) else outcome
+        except Raised as wrapped:
+            call.error = raised = wrapped.error
+        except Exception as error:
+            call.error = error
+        await backward(stages.after, call)
+        code = self._encode(call, request, codec, raised)
+        error_before = call.error
+        await backward(stages.post, call)
+        if call.error is not error_before:
+            code = self._encode(call, request, codec, raised)
+        return code, call.answer or b""
+
+    def _admit(self, caller: Caller, name: str) -> Function:
+        """The function of this name, if this caller may call it now."""
+        server = self._server
+        function = self._execution.find(name)
+        if function is None:
+            raise FunctionNotFound(f"there is no function {name}", function=name)
+        if function.allow is not None and not function.allow(caller.peer):
+            raise AccessDenied(f"{caller.peer.address} may not call {name}", function=name)
+        if server.draining or len(caller.calls) >= server.limits.max_in_flight:
+            raise ServerBusy(f"no more calls are taken; {name} did not run", function=name)
+        return function
+
+    def _call(self, function: Function, args: Sequence[Any], view: CurrentCall) -> Any:
+        """What the function returns, or a Deferred of it; what it raises is wrapped."""
+        if not function.on_reactor:
+            return self._call_in_pool(function, args, view)
+        token = incoming.set(view)
+        try:
+            result = function.call(*args)
+            if isinstance(result, LATER):
+                outcome = Deferred.fromCoroutine(result) if isinstance(result, CoroutineType) else result
+                return outcome.addErrback(_wrap)
+            return result
+        except BaseException as error:  # whatever a function raises, SystemExit too, belongs to its caller
+            raise Raised(error) from error
+        finally:
+            incoming.reset(token)
+
+    def _call_in_pool(self, function: Function, args: Sequence[Any], view: CurrentCall) -> Deferred[Any]:
+        pool = self._server.pool_of(function.namespace)
+
+        def cancel(_: object) -> None:
+            view.interrupted = True
+            job.dropped = True
+            pool.remove(job)
+
+        job = PoolJob(partial(function.call, *args), view, self._server.seconds, Deferred(cancel))
+        if not pool.submit(job):
+            raise ServerBusy(f"the worker pool is full; {function.full_name} did not run")
+        self._execution.to_wake.add(pool)
+        return job.done
+
+    def _encode(self, call: Call, request: Request, codec: Codec, raised: BaseException | None) -> int:
+        """Write the answer of a call that has gone its way; its code."""
+        if call.error is None:
+            try:
+                call.answer = encode_result(codec, call.result, call.name)
+                return SUCCESS
+            except ContentError as error:
+                call.error = error
+        # A function may raise one of our errors about a call of its own, which says nothing about this one.
+        refused = None if call.error is raised else refusal(call.error)
+        code, call.answer = refused or failure(codec, request, call.error, debug=self._server.debug)
+        return code
+
+
+def _wrap(failed: Failure) -> Failure:
+    return Failure(Raised(cast(BaseException, failed.value)))
