@@ -7,7 +7,7 @@ so that an event always leaves before any answer that shows the change.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from slacker.zookeeper.embedded.acl import Identity, allowed, check_allowed, digest_identity, masked
 from slacker.zookeeper.embedded.codes import Code, Event, Op, OperationRefused, Perm
@@ -33,8 +33,6 @@ from slacker.zookeeper.embedded.records import (
 )
 from slacker.zookeeper.embedded.tree import DataTree, Transaction, changed_since
 from slacker.zookeeper.embedded.watches import ANY, MAX_WATCHES, Kind, WatchTable
-
-R = TypeVar("R")
 
 # What the real server calls these operations in the answer to a multi: create2 comes back without a stat.
 _IN_MULTI = {Op.CREATE2: Op.CREATE, Op.CREATE_CONTAINER: Op.CREATE2, Op.CREATE_TTL: Op.CREATE2}
@@ -103,9 +101,8 @@ class Processor:
             if isinstance(request, Auth):
                 return self._auth(client, request)
             if isinstance(request, OnPath):
-                return Code.OK, pack_string(request.path) if op is Op.SYNC else self._get_acl(
-                    client, request.path
-                )
+                path = request.path
+                return Code.OK, pack_string(path) if op is Op.SYNC else self._get_acl(client, path)
             if isinstance(request, WatchKind):
                 return self._watch_kind(client, op, request)
             if isinstance(request, AddWatch):
@@ -130,9 +127,8 @@ class Processor:
         tree = self.tree
         if isinstance(request, Create):
             path = tree.create(txn, request)
-            return (
-                pack_string(path) if op is Op.CREATE else pack_string(path) + pack_stat(tree.get(path).stat())
-            )
+            stat = b"" if op is Op.CREATE else pack_stat(tree.get(path).stat())
+            return pack_string(path) + stat
         if isinstance(request, SetData):
             return pack_stat(tree.set_data(txn, *request).stat())
         if isinstance(request, SetAcl):
@@ -213,13 +209,13 @@ class Processor:
         self._check_room(sum(map(len, request[1:])))
         zxid = request.relative_zxid
         for path in request.data:
-            self._watch_or_tell(client, Kind.DATA, path, changed_since(self.tree, path, zxid, children=False))
+            missed = changed_since(self.tree, path, zxid, children=False)
+            self._watch_or_tell(client, Kind.DATA, path, missed)
         for path in request.exist:
             self._watch_or_tell(client, Kind.DATA, path, Event.CREATED if self.tree.find(path) else None)
         for path in request.child:
-            self._watch_or_tell(
-                client, Kind.CHILDREN, path, changed_since(self.tree, path, zxid, children=True)
-            )
+            missed = changed_since(self.tree, path, zxid, children=True)
+            self._watch_or_tell(client, Kind.CHILDREN, path, missed)
         for path in request.persistent:
             self.watches.add(client, Kind.PERSISTENT, path)
         for path in request.recursive:

@@ -20,12 +20,10 @@ from slacker.zookeeper.embedded.processor import Processor
 from slacker.zookeeper.embedded.records import Connect
 from slacker.zookeeper.embedded.sessions import Session, SessionTable
 
-# A connection may hold a frame and its unread answers; a test has tens of clients, a process about a thousand
-# sockets.
+# A test has tens of clients; a process can have about a thousand sockets.
 MAX_CONNECTIONS = 1_000
 
-# How long a connection may be open without a session: before its handshake, or while it is closed but not yet
-# read up.
+# Seconds a connection may be open without a session: before its handshake, or closed but not yet read up.
 HANDSHAKE_TIMEOUT = 10.0
 
 # Milliseconds between 1970 and 2024, from where the transaction ids of a new server are counted.
@@ -40,8 +38,7 @@ class EmbeddedZooKeeper(Service):
     object.
 
     It is an ``IService``: ``startService`` starts its clock, which :meth:`listen` does as well, and
-    ``stopService`` is
-    :meth:`stop`.
+    ``stopService`` is :meth:`stop`.
 
     :param reactor: the reactor to run on; by default the one that is installed.
     :param tick_time: seconds between two looks for expired sessions, emptied containers and nodes past their
@@ -71,7 +68,6 @@ class EmbeddedZooKeeper(Service):
         self.sessions = SessionTable(
             min_session_timeout, max_session_timeout, first_id=max(now_ms - _EPOCH, 0) << 20 | 1
         )
-        #: Makes the protocol of one connection; for endpoints and transports of your own.
         #: Makes the protocol of each connection; for transports and endpoints of your own.
         self.factory = ZooKeeperFactory(self)
         self._ports: list[IListeningPort] = []

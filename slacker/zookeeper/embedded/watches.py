@@ -17,7 +17,7 @@ from slacker.zookeeper.embedded.paths import parent_of
 
 W = TypeVar("W")
 
-# About 300 bytes each: 60 MB at worst. kazoo and Curator set one or two per node they follow.
+# About 500 bytes each: 100 MB at worst. kazoo and Curator set one or two per node they follow.
 MAX_WATCHES = 200_000
 
 
@@ -45,6 +45,7 @@ class WatchTable(Generic[W]):
         self._watchers: dict[tuple[Kind, str], dict[W, None]] = {}
         self._keys: dict[W, dict[tuple[Kind, str], None]] = {}
         self._count = 0
+        self._recursive = 0  # without any, nobody climbs from a changed node to the root
 
     def __len__(self) -> int:
         return self._count
@@ -56,6 +57,7 @@ class WatchTable(Generic[W]):
             watchers[watcher] = None
             self._keys.setdefault(watcher, {})[kind, path] = None
             self._count += 1
+            self._recursive += kind is Kind.RECURSIVE
 
     def has(self, watcher: W, kind: int, path: str) -> bool:
         """Whether the watcher has a watch of this kind (or of :data:`ANY`) on this path."""
@@ -82,7 +84,7 @@ class WatchTable(Generic[W]):
         kinds = _ALL_KINDS if event is Event.DELETED else _DATA_KINDS
         for kind in kinds:
             heard.update(self._take(kind, path))
-        if self._watchers:
+        if self._recursive:
             at = path
             while True:
                 heard.update(self._watchers.get((Kind.RECURSIVE, at), {}))
@@ -109,6 +111,7 @@ class WatchTable(Generic[W]):
 
     def _discard(self, watcher: W, key: tuple[Kind, str]) -> None:
         self._count -= 1
+        self._recursive -= key[0] is Kind.RECURSIVE
         watchers, keys = self._watchers[key], self._keys[watcher]
         del watchers[watcher], keys[key]
         if not watchers:

@@ -1,13 +1,20 @@
-"""Runs the tests and prints what became of them, as one line of JSON, the last of standard output."""
+"""Runs the tests and writes what became of them, a line of JSON for each.
+
+``python -m tests.integration.kazoo_suite REPORT_FILE [BEGIN_OF_A_TESTS_NAME…]``
+"""
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import os
 import sys
 import unittest
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
 
 from tests.integration.kazoo_suite import standins
 
@@ -33,6 +40,50 @@ EXCLUDED = {
     "test_client.TestReconfig.test_bad_input": "needs reconfig",
 }
 
+#: Seconds after which a test that has not ended never will: the longest take ten.
+LONGEST = 45
+
+
+class Report(unittest.TextTestResult):
+    """Writes an outcome at once, so that a test that hangs does not take those before it along."""
+
+    def __init__(self, lines: TextIO, *args: Any) -> None:
+        super().__init__(*args)
+        self._lines = lines
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        super().startTest(test)
+        faulthandler.dump_traceback_later(LONGEST, exit=True)
+
+    def stopTest(self, test: unittest.TestCase) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        super().stopTest(test)
+
+    def write(self, test: unittest.TestCase, outcome: str) -> None:
+        """Keep what became of a test: ``ok``, or why it is not."""
+        print(json.dumps([name_of(test), outcome]), file=self._lines, flush=True)
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        super().addSuccess(test)
+        self.write(test, "ok")
+
+    def addFailure(self, test: unittest.TestCase, err: Any) -> None:
+        super().addFailure(test, err)
+        self.write(test, self.failures[-1][1])
+
+    def addError(self, test: unittest.TestCase, err: Any) -> None:
+        super().addError(test, err)
+        self.write(test, self.errors[-1][1])
+
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:
+        super().addSkip(test, reason)
+        self.write(test, f"skipped: {reason}")
+
+
+def name_of(test: unittest.TestCase) -> str:
+    """``test_module.Class.method``."""
+    return test.id().removeprefix("kazoo.tests.")
+
 
 def flat(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
     """The tests of a suite of suites."""
@@ -43,34 +94,23 @@ def flat(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
             yield item
 
 
-def main(names: list[str]) -> int:
-    """Run the tests of all modules, or those whose names begin with one of `names`."""
+def main(report: Path, names: list[str]) -> None:
+    """Run the tests whose names begin with one of `names`, or all; ends the process."""
     os.environ.setdefault("ZOOKEEPER_VERSION", "3.8.0")  # kazoo's harness does not start without
     standins.install()
     suite = unittest.TestSuite()
-    left_out = []
     for module in MODULES:
         code = importlib.import_module(f"kazoo.tests.test_{module}")
         for test in flat(unittest.defaultTestLoader.loadTestsFromModule(code)):
-            name = test.id().removeprefix("kazoo.tests.")
-            if names and not name.startswith(tuple(names)):
-                continue
-            if name in EXCLUDED:
-                left_out.append(name)
-            else:
+            if name_of(test) not in EXCLUDED and name_of(test).startswith(tuple(names or [""])):
                 suite.addTest(test)
-    result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(suite)
-    summary = {
-        "run": result.testsRun,
-        "skipped": {test.id(): reason for test, reason in result.skipped},
-        "failed": {test.id(): text for test, text in result.failures + result.errors},
-        "excluded": left_out,
-    }
-    print(json.dumps(summary))
-    sys.stdout.flush()
+    with report.open("w") as lines:
+        print(json.dumps([name_of(test) for test in flat(suite)]), file=lines, flush=True)
+        result = unittest.TextTestRunner(verbosity=2, resultclass=partial(Report, lines)).run(suite)
+    sys.stderr.flush()
     # Threads of kazoo that a failed test left behind must not keep the process.
     os._exit(0 if result.wasSuccessful() else 1)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(Path(sys.argv[1]), sys.argv[2:])

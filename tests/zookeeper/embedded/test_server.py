@@ -88,6 +88,14 @@ class ExpiryTests(ClockTestCase):
         self.wait(1.3)
         self.assertEqual(client.heard(), [(Event.DELETED, "/c/ttl"), (Event.DELETED, "/c")])
 
+    def test_a_clock_that_stops_says_so(self) -> None:
+        def fail() -> None:
+            raise RuntimeError("on purpose")
+
+        self.server.processor.reap = fail  # type: ignore[method-assign]  # nothing is known to make it fail
+        self.wait(0.6)
+        self.assertEqual([str(error.value) for error in self.flushLoggedErrors(RuntimeError)], ["on purpose"])
+
 
 class LimitTests(ClockTestCase):
     def test_a_connection_without_a_handshake_is_cut(self) -> None:
