@@ -37,7 +37,7 @@ class RemoteFunction(Generic[T]):
         return cls(call, namespace, name, options)
 
     def __call__(self, *args: Any) -> T:
-        return self._call(self.namespace, self.name, args, **self.options)
+        return self._call(self.namespace, self.name, list(args), **self.options)
 
     def with_options(self, **options: Any) -> RemoteFunction[T]:
         """The same function with more options; those given here win."""

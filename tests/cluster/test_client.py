@@ -244,7 +244,7 @@ class ClusterClientTests(SynchronousTestCase):
         ]
         for choice, answer in choices:  # noqa: B007  choose() reads it
             self.assertEqual(self.result(call()), answer)
-        self.assertEqual(seen[0], ("n", "where", (), self.client, [A, B, C]))
+        self.assertEqual(seen[0], ("n", "where", [], self.client, [A, B, C]))
 
     def test_several_addresses_are_merged(self) -> None:
         self.connect(A, B, C)

@@ -1,0 +1,146 @@
+"""Stages run in order, wait where one waits, and cost nothing where there is none."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from slacker.interceptors import Call, Interceptor
+from slacker.interceptors.stages import Stages, backward, drive, forward
+
+
+class Noting(Interceptor):
+    """Notes what runs."""
+
+    def __init__(self, name: str, notes: list[str]) -> None:
+        self.name, self.notes = name, notes
+
+    def pre(self, call: Call) -> None:
+        self.notes.append(f"pre {self.name}")
+
+    def before(self, call: Call) -> None:
+        self.notes.append(f"before {self.name}")
+
+    async def after(self, call: Call) -> None:
+        self.notes.append(f"after {self.name}")
+
+    def post(self, call: Call) -> Deferred[None]:
+        self.notes.append(f"post {self.name}")
+        return succeed(None)
+
+
+class StagesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.notes: list[str] = []
+        self.stages = Stages([Noting("a", self.notes), Interceptor(), Noting("b", self.notes)])
+        self.call = Call("n", "f")
+
+    def run_all(self) -> None:
+        async def all_stages() -> None:
+            await forward(self.stages.pre, self.call)
+            await forward(self.stages.before, self.call)
+            await backward(self.stages.after, self.call)
+            await backward(self.stages.post, self.call)
+
+        drive(all_stages())
+
+    def test_they_run_in_order_on_the_way_there_and_in_reverse_on_the_way_back(self) -> None:
+        self.run_all()
+        expected = "pre a, pre b, before a, before b, after b, after a, post b, post a"
+        self.assertEqual(", ".join(self.notes), expected)
+
+    def test_an_interceptor_without_stages_is_none(self) -> None:
+        self.assertFalse(Stages([Interceptor()]))
+        self.assertTrue(self.stages)
+
+    def test_a_call_that_ends_early_skips_the_stages_after_it(self) -> None:
+        class Ends(Interceptor):
+            def pre(self, call: Call) -> None:
+                call.end("early")
+
+        stages = Stages([Ends(), Noting("b", self.notes)])
+        drive(forward(stages.pre, self.call))
+        self.assertEqual((self.notes, self.call.result, self.call.ended), ([], "early", True))
+
+    def test_an_error_on_the_way_back_becomes_the_calls_error_and_the_others_still_run(self) -> None:
+        class Fails(Interceptor):
+            def after(self, call: Call) -> None:
+                raise ValueError("no")
+
+        stages = Stages([Noting("a", self.notes), Fails()])
+        drive(backward(stages.after, self.call))
+        self.assertIsInstance(self.call.error, ValueError)
+        self.assertEqual(self.notes, ["after a"])
+
+
+class DriveTests(SynchronousTestCase):
+    """A coroutine that never waits is as good as a function."""
+
+    def test_what_never_waits_returns_at_once(self) -> None:
+        async def quick() -> int:
+            return await succeed(1) + 1 if False else 2
+
+        self.assertEqual(drive(quick()), 2)
+
+    def test_what_never_waits_raises_at_once(self) -> None:
+        async def wrong() -> None:
+            raise ValueError
+
+        self.assertRaises(ValueError, drive, wrong())
+
+    def test_what_waits_returns_a_deferred(self) -> None:
+        first: Deferred[int] = Deferred()
+        second: Deferred[int] = Deferred()
+
+        async def slow() -> int:
+            return await first + await second
+
+        outcome = drive(slow())
+        first.callback(1)
+        self.assertNoResult(outcome)
+        second.callback(2)
+        self.assertEqual(self.successResultOf(outcome), 3)
+
+    def test_failures_are_raised_where_it_waits_and_come_out_of_it(self) -> None:
+        first: Deferred[int] = Deferred()
+
+        async def slow() -> int:
+            try:
+                return await first
+            except KeyError:
+                raise ValueError("mended") from None
+
+        outcome = drive(slow())
+        first.errback(KeyError())
+        self.failureResultOf(outcome, ValueError)
+
+    def test_cancelling_cancels_what_it_waits_for(self) -> None:
+        first: Deferred[int] = Deferred()
+
+        async def slow() -> str:
+            try:
+                await first
+            except CancelledError:
+                return "cancelled"
+            return "not"
+
+        outcome = drive(slow())
+        outcome.cancel()
+        self.assertEqual(self.successResultOf(outcome), "cancelled")
+
+    def test_it_goes_on_in_the_context_in_which_it_began(self) -> None:
+        variable: ContextVar[str] = ContextVar("variable", default="outside")
+        first: Deferred[Any] = Deferred()
+
+        async def slow() -> str:
+            await first
+            return variable.get()
+
+        token = variable.set("inside")
+        outcome = drive(slow())
+        variable.reset(token)
+        first.callback(None)
+        self.assertEqual(self.successResultOf(outcome), "inside")
