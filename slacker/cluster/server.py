@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from slacker.address import format_address, parse_address
 from slacker.cluster.layout import Layout
+from slacker.cluster.manager import NAMESPACE, Manager, may_manage
 from slacker.cluster.publisher import Publisher
-from slacker.errors import ConfigurationError
+from slacker.errors import ConfigurationError, ZookeeperError
 from slacker.server import SlackerServer
-from slacker.zookeeper import State, ZookeeperClient
+from slacker.zookeeper import State, ZookeeperClient, ZookeeperTls
 
 _EVERYWHERE = {"0.0.0.0", "::"}
+
+# When a server has left ZooKeeper it goes on serving until clients have heard: until no call came for so many
+# seconds, of which a client that calls at all makes several, and no longer than the second.
+_QUIET = 0.25
+_QUIET_LIMIT = 2.0
 
 
 class ClusterServer(Service):
@@ -40,10 +47,20 @@ class ClusterServer(Service):
         it has one, else the local address of the connection to ZooKeeper.
     :param server_data: what clients may know of this server: any value that EDN can carry, like
         ``{Keyword("weight"): 3}``.
+    :param manager: expose the namespace ``slacker.cluster.manager``, by whose functions peers on this machine
+        publish and unpublish namespaces, change the server data and shut the server down. Clients do not find
+        it in ZooKeeper.
+    :param on_leadership: called on the reactor with a namespace and True when this server begins to lead it,
+        and with False when it does no more.
+    :param on_shutdown: called when the manager's ``shutdown`` was; :meth:`stop` without it.
     :param zk_root: where clusters live in ZooKeeper.
     :param zk_session_timeout: seconds without a word from this server after which ZooKeeper drops it;
         upstream's default.
     :param zk_connect_timeout: seconds that one attempt to connect to ZooKeeper may take; upstream's default.
+    :param zk_auth: who this server is to ZooKeeper: ``digest:USER:PASSWORD`` or ``sasl:USER:PASSWORD``.
+    :param zk_acl: who may do what with the nodes it creates: ``creator``, or entries like
+        ``world:anyone:r``; everybody may do everything without it.
+    :param zk_tls: encrypts the connection to ZooKeeper, a :class:`~slacker.zookeeper.ZookeeperTls`.
     :raises ConfigurationError: if one of these is wrong.
     """
 
@@ -57,9 +74,15 @@ class ClusterServer(Service):
         *,
         node: str | None = None,
         server_data: Any = None,
+        manager: bool = False,
+        on_leadership: Callable[[str, bool], object] | None = None,
+        on_shutdown: Callable[[], object] | None = None,
         zk_root: str = "/slacker/cluster",
         zk_session_timeout: float = 15.0,
         zk_connect_timeout: float = 10.0,
+        zk_auth: str | None = None,
+        zk_acl: str | None = None,
+        zk_tls: ZookeeperTls | None = None,
         reactor: object | None = None,
     ) -> None:
         if reactor is None:
@@ -69,20 +92,33 @@ class ClusterServer(Service):
         self._node = (None, None) if node is None else _parse_node(node)
         self._layout = Layout(zk_root, cluster)
         self._server_data = server_data
+        self._offline: set[str] = set()
+        self._on_leadership = on_leadership
+        if manager:
+            managed = Manager(self, on_shutdown or self.stop, clock=self._clock)
+            server.functions.add({NAMESPACE: managed.functions}, on_reactor=True, allow=may_manage)
         self.zookeeper = ZookeeperClient(
             zk,
             session_timeout=zk_session_timeout,
             connect_timeout=zk_connect_timeout,
+            auth=zk_auth,
+            acl=zk_acl,
+            tls=zk_tls,
             reactor=self._clock,
         )
         self.zookeeper.add_listener(self._zookeeper_changed)
         self._listeners: list[object] = []  # where the server listens
         self._publisher: Publisher | None = None
-        self._published: list[Deferred[None]] = []
+        self._refused = ""  # why there is no publisher, although ZooKeeper was reached
+        self._waiting: list[Deferred[None]] = []  # for the publisher, or for the reason why there is none
         self._joining = False
         self._stopped: Deferred[None] | None = None
+        self._exposed = {
+            namespace: {name: function.metadata for name, function in functions.items()}
+            for namespace, functions in server.functions.namespaces.items()
+        }
         # What cannot be published is refused here, not when ZooKeeper is reached.
-        self._new_publisher("127.0.0.1:1")
+        self._new_publisher("127.0.0.1:1", server_data)
 
     def listen(self, endpoint: str) -> Deferred[IListeningPort]:
         """Listen on a Twisted endpoint string, like ``tcp:2104``; the first TCP one is published.
@@ -96,22 +132,111 @@ class ClusterServer(Service):
         """``host:port`` under which this server is published; None until that is known."""
         return self._publisher.address if self._publisher else None
 
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that clients may find, if they are published."""
+        return tuple(name for name in self._exposed if name != NAMESPACE)
+
     def when_published(self) -> Deferred[None]:
-        """Fires when ZooKeeper holds everything that this server wants published.
+        """Fires when ZooKeeper holds everything that this server wants published, and nothing that it does
+        not.
 
         It fails with :class:`~slacker.errors.ConfigurationError` if the server has no address that others can
-        reach.
+        reach, and with :class:`~slacker.errors.ZookeeperError` if it is stopped before.
         """
+        return Deferred.fromCoroutine(self._when_published())
+
+    async def _when_published(self) -> None:
+        while self._publisher is None:
+            if self._stopped is not None:
+                raise ZookeeperError("the server was stopped before it was published")
+            if self._refused:
+                raise ConfigurationError(self._refused)
+            waiting: Deferred[None] = Deferred(self._waiting.remove)
+            self._waiting.append(waiting)
+            await waiting
+        await self._publisher.when_published()
+
+    # Publish control. What is said here holds from then on, and through reconnects and expired sessions; the
+    # Deferreds are those of when_published().
+
+    def publish(self, namespace: str | None = None) -> Deferred[None]:
+        """Let clients find a namespace, or all of them, which is how a server begins.
+
+        :return: fires when ZooKeeper agrees, and fails as :meth:`when_published` does; or with
+            :class:`~slacker.errors.ConfigurationError` if the server has no such namespace.
+        """
+        return self._want(namespace, True)
+
+    def unpublish(self, namespace: str | None = None) -> Deferred[None]:
+        """Let clients find a namespace no more, or none at all, and do not lead it. Calls are still answered.
+
+        :return: as :meth:`publish`.
+        """
+        return self._want(namespace, False)
+
+    def _want(self, namespace: str | None, wanted: bool) -> Deferred[None]:
+        try:
+            names = self.namespaces if namespace is None else (self._known(namespace),)
+        except ConfigurationError as error:
+            return fail(error)
+        if wanted:
+            self._offline.difference_update(names)
+        else:
+            self._offline.update(names)
         if self._publisher is not None:
-            return self._publisher.when_published()
-        published: Deferred[None] = Deferred()
-        self._published.append(published)
-        return published
+            (self._publisher.publish if wanted else self._publisher.unpublish)(names)
+        return self.when_published()
+
+    def _known(self, namespace: str) -> str:
+        if namespace not in self.namespaces:
+            known = ", ".join(self.namespaces) or "none"
+            raise ConfigurationError(f"this server has no namespace {namespace!r}; it has: {known}")
+        return namespace
+
+    @property
+    def server_data(self) -> Any:
+        """What clients may know of this server."""
+        return self._server_data
+
+    def set_server_data(self, value: Any) -> Deferred[None]:
+        """Let clients know this of the server, from now on.
+
+        :return: as :meth:`publish`; fails with :class:`~slacker.errors.ConfigurationError`, and changes
+            nothing, if EDN cannot say the value.
+        """
+        try:
+            if self._publisher is not None:
+                self._publisher.set_server_data(value)
+            else:
+                self._new_publisher("127.0.0.1:1", value)
+        except ConfigurationError as error:
+            return fail(error)
+        self._server_data = value
+        return self.when_published()
+
+    def is_leader(self, namespace: str) -> bool:
+        """Whether this server leads the namespace now. May be asked from any thread.
+
+        There is one leader at most: a server that has lost ZooKeeper stops leading after two thirds of its
+        session's timeout, and the next leads when the session has ended.
+
+        :raises ConfigurationError: if the server has no such namespace.
+        """
+        self._known(namespace)
+        publisher = self._publisher
+        return publisher is not None and publisher.leads(namespace)
 
     def stop(self) -> Deferred[None]:
-        """Leave the cluster, finish the calls that run, and close. Fires when that is done."""
+        """Leave the cluster, serve until clients have heard of it, finish the calls that run, and close.
+
+        New calls are answered "thread pool full" then, with which clients go elsewhere. Fires when all is
+        done: within 7 s and the server's ``drain_timeout``, whether ZooKeeper can be reached or not.
+        """
         if self._stopped is None:
-            self._stopped = Deferred.fromCoroutine(self._stop())
+            self._stopped = Deferred()
+            Deferred.fromCoroutine(self._stop()).chainDeferred(self._stopped)
+            self._tell_waiting()
         stopped: Deferred[None] = Deferred()
         self._stopped.addBoth(_pass_on, stopped)
         return stopped
@@ -122,16 +247,23 @@ class ClusterServer(Service):
         return self.stop()
 
     async def _stop(self) -> None:
-        if self._publisher is not None:
-            await self._publisher.stop()
-        await self.server.stop()
-        await self.zookeeper.close()
+        try:
+            if self._publisher is not None:
+                heard = self.zookeeper.connected
+                await self._publisher.stop()
+                if heard:
+                    await self.server.when_quiet(_QUIET, at_most=_QUIET_LIMIT)
+            await self.server.stop()
+        finally:
+            await self.zookeeper.close()
 
     def _listening(self, port: IListeningPort) -> IListeningPort:
         self._listeners.append(port.getHost())
         if not self._joining and self._stopped is None:
             self._joining = True
             self.zookeeper.connect().addErrback(self._not_connected)
+        else:
+            self._join()
         return port
 
     def _not_connected(self, failure: Failure) -> None:
@@ -140,28 +272,43 @@ class ClusterServer(Service):
             self.log.warn("serving, but not published yet: {reason}", reason=failure.getErrorMessage())
 
     def _zookeeper_changed(self, state: State) -> None:
-        if state is not State.CONNECTED or self._publisher is not None or self._stopped is not None:
-            return
-        waiting, self._published = self._published, []
-        try:
-            self._publisher = self._new_publisher(self._find_address())
-        except ConfigurationError as error:
-            self.log.critical("serving, but not published: {reason}", reason=str(error))
-            for published in waiting:
-                published.errback(error)
-            return
-        self._publisher.start()
-        for published in waiting:
-            self._publisher.when_published().addBoth(_pass_on, published)
+        self._join()
 
-    def _new_publisher(self, address: str) -> Publisher:
-        namespaces = {
-            namespace: {name: function.metadata for name, function in functions.items()}
-            for namespace, functions in self.server.functions.namespaces.items()
-        }
+    def _join(self) -> None:
+        """Be published, as soon as there is an address to be published under."""
+        if not self.zookeeper.connected or self._publisher is not None or self._stopped is not None:
+            return
+        try:
+            self._publisher = self._new_publisher(self._find_address(), self._server_data)
+        except ConfigurationError as error:
+            if str(error) != self._refused:
+                self.log.critical("serving, but not published: {reason}", reason=str(error))
+            self._refused = str(error)
+        else:
+            self._publisher.start()
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.callback(None)
+
+    def _new_publisher(self, address: str, server_data: Any) -> Publisher:
         return Publisher(
-            self.zookeeper, self._layout, address, namespaces, self._server_data, clock=self._clock
+            self.zookeeper,
+            self._layout,
+            address,
+            self._exposed,
+            server_data,
+            clock=self._clock,
+            hidden={NAMESPACE},
+            offline=self._offline,
+            on_leadership=self._leadership,
         )
+
+    def _leadership(self, namespace: str, leads: bool) -> None:
+        if self._on_leadership is not None:
+            self._on_leadership(namespace, leads)
 
     def _find_address(self) -> str:
         host, port = self._node

@@ -176,7 +176,7 @@ class Election:
 
     @property
     def settled(self) -> bool:
-        """Whether this candidate stands (and has proclaimed that it leads), or has no node if it should not."""
+        """Whether this candidate stands, and has proclaimed it if it leads; or, withdrawn, has no node."""
         return self._reconciler.settled if self._wanted else self._left
 
     def when_settled(self) -> Deferred[None]:
