@@ -22,7 +22,7 @@ from slacker.cluster.routes import Route, Routes
 from slacker.cluster.zookeeper_discovery import ZookeeperDiscovery
 from slacker.errors import ConfigurationError, NotSent, Unavailable
 from slacker.interceptors import Interceptor
-from slacker.zookeeper import ZookeeperClient
+from slacker.zookeeper import ZookeeperClient, ZookeeperTls
 
 _log = Logger()
 
@@ -67,6 +67,10 @@ class ClusterClient:
     :param zk_root: where clusters live in ZooKeeper.
     :param zk_session_timeout: seconds; upstream's default.
     :param zk_connect_timeout: seconds that an attempt to connect to ZooKeeper may take; upstream's default.
+    :param zk_auth: who this client is to ZooKeeper: ``digest:USER:PASSWORD`` or ``sasl:USER:PASSWORD``.
+    :param zk_acl: as a :class:`~slacker.ClusterServer` takes it, so that one set of options does for both; a
+        client creates no nodes.
+    :param zk_tls: encrypts the connection to ZooKeeper, a :class:`~slacker.zookeeper.ZookeeperTls`.
     :param grouping: which servers are called: a ``random`` one; the ``first`` (the leader where one is
         known); the ``leader``, for which a call waits if need be; the one with the ``least-in-flight`` calls
         of this client; a ``weighted`` random one, by ``:weight`` of the servers' data (1 where they tell
@@ -100,6 +104,9 @@ class ClusterClient:
         zk_root: str = "/slacker/cluster",
         zk_session_timeout: float = 15.0,
         zk_connect_timeout: float = 10.0,
+        zk_auth: str | None = None,
+        zk_acl: str | None = None,
+        zk_tls: ZookeeperTls | None = None,
         grouping: str | Callable[..., Any] = "random",
         grouping_results: str | Callable[..., Any] = "single",
         grouping_exceptions: str | Callable[..., Any] = "all",
@@ -127,7 +134,13 @@ class ClusterClient:
         elif discovery is None:
             layout = Layout(zk_root, cluster)
             self._zookeeper = ZookeeperClient(
-                zk, session_timeout=zk_session_timeout, connect_timeout=zk_connect_timeout, reactor=clock
+                zk,
+                session_timeout=zk_session_timeout,
+                connect_timeout=zk_connect_timeout,
+                auth=zk_auth,
+                acl=zk_acl,
+                tls=zk_tls,
+                reactor=clock,
             )
             discovery = ZookeeperDiscovery(self._zookeeper, layout, clock=clock)
         self._discovery = discovery

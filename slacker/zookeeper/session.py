@@ -238,7 +238,7 @@ class ZookeeperSession:
             if self._drops < _MAX_DROPS:
                 self._begin_anew(_RESTART_DELAY)
             else:
-                self._refused("breaks the connection over SASL: it is not set up for it, or for this user")
+                self._refused("does not go through with SASL: it is not set up for it, or for this user")
         else:
             self.state, self._client_id = State.EXPIRED, None
             _log.warn("the ZooKeeper session expired; opening a new one")

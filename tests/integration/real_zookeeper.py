@@ -10,7 +10,9 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from unittest import SkipTest
 
@@ -24,6 +26,10 @@ from slacker.address import parse_address
 from tests.integration.processes import PATIENCE, Child, deferred, free_port, until
 
 _JARS = [Path("/usr/share/java") / name for name in ("zookeeper.jar", "slf4j-log4j12.jar", "log4j-1.2.jar")]
+_NETTY = [
+    Path("/usr/share/java") / f"netty-{part}.jar"
+    for part in ("buffer", "codec", "common", "handler", "resolver", "transport", "transport-native-epoll")
+] + [Path("/usr/share/java/netty-transport-native-unix-common.jar")]
 _MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 _LOGGING = """\
 log4j.rootLogger=WARN, out
@@ -42,6 +48,44 @@ maxClientCnxns=0
 minSessionTimeout=1000
 maxSessionTimeout=40000
 """
+_SASL = """\
+authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider
+"""
+_TLS = """\
+serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory
+secureClientPort={port}
+secureClientPortAddress=127.0.0.1
+ssl.keyStore.location={folder}/server.pem
+ssl.keyStore.type=PEM
+ssl.trustStore.location={folder}/ca.pem
+ssl.trustStore.type=PEM
+ssl.clientAuth={client_auth}
+"""
+
+
+class Certificates:
+    """An authority and the certificates it signed, made with ``openssl`` in a folder, as PEM files.
+
+    :ivar ca: the authority's certificate.
+    :ivar server: private key and certificate of ``127.0.0.1``.
+    :ivar client: private key and certificate of ``CN=mary``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.ca, self.server, self.client = (folder / f"{name}.pem" for name in ("ca", "server", "client"))
+        new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        self._openssl(*[*new, "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"])
+        for name, subject in (("server", "/CN=zookeeper"), ("client", "/CN=mary")):
+            names = "subjectAltName=IP:127.0.0.1"
+            signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2", "-subj", subject, "-addext", names]
+            usage = ["-addext", "basicConstraints=critical,CA:FALSE"]
+            self._openssl(*new, *signed, *usage, "-keyout", f"{name}.key", "-out", f"{name}.crt")
+            parts = [(folder / f"{name}.{part}").read_text() for part in ("key", "crt")]
+            (folder / f"{name}.pem").write_text("".join(parts))
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=self._folder, check=True, capture_output=True)
 
 
 def missing() -> str | None:
@@ -65,10 +109,29 @@ class RealZooKeeper:
     """A ZooKeeper of one node, or an ensemble of three; nodes are named by their index from 0.
 
     A node that was killed or stopped keeps its port and data, and ``restart`` brings it back.
+
+    :param users: passwords by user: clients may authenticate with SASL (DIGEST-MD5).
+    :param tls: a node listens for TLS at :attr:`secure_address`, too; ``none``, ``want`` or ``need`` say
+        whether clients have to show a certificate.
+    :param settings: lines for the configuration file.
+    :ivar certificates: what there is where ``tls`` is given; from the start on.
     """
 
-    def __init__(self, nodes: int = 1) -> None:
+    certificates: Certificates
+
+    def __init__(
+        self,
+        nodes: int = 1,
+        *,
+        users: Mapping[str, str] | None = None,
+        tls: str | None = None,
+        settings: str = "",
+    ) -> None:
         self._count = nodes
+        self._users = users
+        self._tls = tls
+        self._settings = settings
+        self._secure_port = 0
         self._folder: Path | None = None
         self._ports: list[int] = []
         self._children: list[Child | None] = [None] * nodes
@@ -82,6 +145,11 @@ class RealZooKeeper:
     def connect_string(self) -> str:
         """What a client is given: all addresses, joined by commas."""
         return ",".join(self.addresses)
+
+    @property
+    def secure_address(self) -> str:
+        """``host:port`` where a single node listens for TLS."""
+        return f"127.0.0.1:{self._secure_port}"
 
     @property
     def running(self) -> bool:
@@ -181,16 +249,25 @@ class RealZooKeeper:
         atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
         (self._folder / "log4j.properties").write_text(_LOGGING)
         self._ports = [free_port() for _ in range(self._count)]
-        peers = ""
+        more = self._settings
         if self._count > 1:
-            peers = "initLimit=10\nsyncLimit=5\n" + "".join(
+            more += "initLimit=10\nsyncLimit=5\n" + "".join(
                 f"server.{n}=127.0.0.1:{free_port()}:{free_port()}\n" for n in range(1, self._count + 1)
             )
+        if self._users is not None:
+            more += _SASL
+            users = "".join(f'  user_{user}="{password}"\n' for user, password in self._users.items())
+            module = "org.apache.zookeeper.server.auth.DigestLoginModule required"
+            (self._folder / "jaas.conf").write_text(f"Server {{\n  {module}\n{users};\n}};\n")
+        if self._tls is not None:
+            self.certificates = Certificates(self._folder)
+            self._secure_port = free_port()
+            more += _TLS.format(port=self._secure_port, folder=self._folder, client_auth=self._tls)
         for index, port in enumerate(self._ports):
             data = self._folder / str(index)
             data.mkdir()
             (data / "myid").write_text(str(index + 1))
-            text = _CONFIGURATION.format(port=port, folder=data) + peers
+            text = _CONFIGURATION.format(port=port, folder=data) + more
             (self._folder / f"{index}.cfg").write_text(text)
 
     def _spawn(self, index: int) -> None:
@@ -200,8 +277,9 @@ class RealZooKeeper:
             "-Xmx256m",
             "-XX:TieredStopAtLevel=1",  # starts sooner, and these processes never live long
             f"-Dlog4j.configuration=file:{self._folder / 'log4j.properties'}",
+            *([f"-Djava.security.auth.login.config={self._folder / 'jaas.conf'}"] if self._users else []),
             "-cp",
-            ":".join(map(str, _JARS)),
+            ":".join(map(str, _JARS if self._tls is None else _JARS + _NETTY)),
             _MAIN,
             str(self._folder / f"{index}.cfg"),
         ]

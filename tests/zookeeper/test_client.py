@@ -359,9 +359,10 @@ class SessionTests(ClientCase):
         self.assertEqual(self.states[2:], [State.CONNECTED])
         self.assertIsNone(self.result(self.client.exists("/a")))
 
-    def test_refused_credentials_are_final(self) -> None:
+    def test_refused_credentials_fail_every_request(self) -> None:
+        before = self.client.get("/a")
         self.world.clients[0].lose(KeeperState.AUTH_FAILED)
-        self.world.pump()
+        self.fails(before, AuthFailedException)
         self.assertEqual(self.states, [State.AUTH_FAILED])
         self.failureResultOf(self.client.get("/a"), AuthFailedException)
 
@@ -447,6 +448,151 @@ class ConnectTests(ClientCase):
         self.assertIsNone(self.client.peer_host)
         self.assertIsNone(self.client.seconds_since_contact)
         self.assertIsNone(self.client.client_id)
+
+
+class AccessTests(ClientCase):
+    """What becomes of credentials; a test says what ZooKeeper thinks of them."""
+
+    def setUp(self) -> None:
+        self.world = install(self)
+        self.states: list[State] = []
+        self.client = self.new_client(auth="sasl:mary:apples")
+
+    def new_client(self, **options: Any) -> ZookeeperClient:
+        client = ZookeeperClient("zk1:1/chroot", reactor=self.world.clock, **options)
+        client.add_listener(self.states.append)
+        return client
+
+    def drop(self) -> None:
+        """The connection breaks while ZooKeeper looks at the credentials, as kazoo tells it."""
+        try:
+            raise exceptions.AuthFailedError from exceptions.ConnectionDropped()
+        except exceptions.AuthFailedError:
+            self.world.clients[0].lose(KeeperState.AUTH_FAILED)
+
+    def until_looked_at(self) -> None:
+        """kazoo says that it is connected; the answer to the credentials is still under way."""
+        self.world.pump_until(lambda: bool(self.world.clients and self.world.clients[0].queued))
+        self.assertEqual(self.client.state, self.states[-1] if self.states else State.CONNECTING)
+
+    def test_it_is_connected_when_an_answer_has_come_after_the_credentials(self) -> None:
+        connecting = self.client.connect()
+        self.until_looked_at()
+        self.assertNoResult(connecting)
+        self.failureResultOf(self.client.exists("/a"), NotConnectedException)
+        self.assertIs(self.result(connecting), self.client)
+        self.assertEqual(self.states, [State.CONNECTED])
+        self.assertEqual(self.world.clients[0].sasl_options["username"], "mary")  # type: ignore[index]
+
+    def test_an_answer_of_no_permission_is_an_answer(self) -> None:
+        self.world.refusing["/"] = exceptions.NoAuthError
+        self.assertIs(self.result(self.client.connect()), self.client)
+
+    def test_a_line_that_breaks_before_that_answer_was_never_connected(self) -> None:
+        connecting = self.client.connect()
+        self.until_looked_at()
+        self.world.clients[0].suspend()
+        self.assertIs(self.result(connecting), self.client)
+        self.assertEqual(self.states, [State.CONNECTED])
+
+    def test_refused_credentials_fail_the_connect_and_are_tried_again(self) -> None:
+        connecting = self.client.connect()
+        self.until_looked_at()
+        self.world.clients[0].lose(KeeperState.AUTH_FAILED)
+        self.assertIn("refused the credentials", self.fails(connecting, AuthFailedException))
+        self.assertIn("refuses", self.fails(self.client.exists("/a"), AuthFailedException))
+        self.assertEqual((self.states, self.world.clients), ([State.AUTH_FAILED], []))
+        self.world.clock.advance(30)
+        self.until_looked_at()
+        self.world.clients[0].lose(KeeperState.AUTH_FAILED)
+        self.world.pump()
+        self.assertEqual(self.states, [State.AUTH_FAILED])
+        self.world.advance(30.05)
+        self.assertEqual(self.states, [State.AUTH_FAILED, State.CONNECTED])
+        self.assertIsNone(self.result(self.client.exists("/a")))
+
+    def test_a_line_that_breaks_over_the_credentials_keeps_the_session(self) -> None:
+        self.result(self.client.connect())
+        session = self.client.session_id
+        for _ in range(5):
+            self.world.clients[0].suspend()
+            self.until_looked_at()
+            self.drop()
+            self.world.pump()
+            self.world.advance(1.05)
+            self.assertEqual((self.client.state, self.client.session_id), (State.CONNECTED, session))
+        self.assertEqual(set(self.states), {State.CONNECTING, State.CONNECTED})
+
+    def test_a_server_that_breaks_the_line_each_time_does_not_know_sasl(self) -> None:
+        connecting = self.client.connect()
+        for _ in range(3):
+            self.assertNoResult(connecting)
+            self.until_looked_at()
+            self.drop()
+            self.world.pump()
+            self.world.clock.advance(1)
+        self.assertIn("not set up for it", self.fails(connecting, AuthFailedException))
+
+    def test_a_server_that_wants_sasl_says_so_to_others(self) -> None:
+        self.client = self.new_client(auth="digest:mary:apples")
+        self.world.refusing["/"] = exceptions.SessionClosedRequireSaslError
+        self.assertIn("sasl:USER:PASSWORD", self.fails(self.client.connect(), AuthFailedException))
+
+    def test_a_listener_may_close_a_client_that_is_refused(self) -> None:
+        def close(state: State) -> None:
+            if state is State.AUTH_FAILED:
+                self.client.close()
+
+        self.client.add_listener(close)
+        self.client.connect().addErrback(lambda failure: failure.trap(ClosingException))
+        self.until_looked_at()
+        self.world.clients[0].lose(KeeperState.AUTH_FAILED)
+        self.world.pump()
+        self.assertEqual(self.states[-1], State.CLOSED)
+
+    def test_watches_of_a_connection_that_is_given_up_fire(self) -> None:
+        self.result(self.client.connect())
+        _, event = self.client.exists_and_watch("/a")
+        self.world.pump()
+        self.world.clients[0].lose(KeeperState.CLOSED)
+        self.world.pump()
+        self.assertEqual(self.successResultOf(event).type, EventType.SESSION)
+
+    def test_nodes_are_created_with_the_clients_list_unless_told_otherwise(self) -> None:
+        self.client = self.new_client(auth="digest:mary:apples", acl="creator,world:anyone:r")
+        self.result(self.client.connect())
+        self.result(self.client.create_chroot())
+        self.result(self.client.create("/a"))
+        self.result(self.client.create("/e", flags=EPHEMERAL))
+        self.result(self.client.create("/open", acls=[ZOO_OPEN_ACL_UNSAFE]))
+        lists = {path: [acl.id.scheme for acl in self.world.nodes[path].acls] for path in self.world.paths()}
+        self.assertEqual(lists.pop("/"), ["world"])
+        self.assertEqual(lists.pop("/chroot/open"), ["world"])
+        self.assertEqual(set(lists), {"/chroot", "/chroot/a", "/chroot/e"})
+        self.assertEqual(list(lists.values()), [["auth", "world"]] * 3)
+
+    def test_a_chroot_is_made_from_below_by_whoever_may(self) -> None:
+        self.client = ZookeeperClient("zk1:1/x/y/z", reactor=self.world.clock)
+        self.fails(self.client.create_chroot(), NotConnectedException)
+        self.result(self.client.connect())
+        self.world.put("/x")
+        self.world.refusing["/x"] = exceptions.NoAuthError
+        self.result(self.client.create_chroot())
+        self.result(self.client.create_chroot())
+        self.assertEqual(self.world.paths(), ["/", "/x", "/x/y", "/x/y/z"])
+        self.assertEqual(self.result(self.client.create("/n-", flags=SEQUENCE))[:3], "/n-")
+        self.assertEqual(self.result(self.client.sync()), "/")
+
+    def test_a_chroot_that_somebody_keeps_deleting_is_given_up(self) -> None:
+        self.client = ZookeeperClient("zk1:1/x/y", reactor=self.world.clock)
+        self.result(self.client.connect())
+        self.world.refusing["/x/y"] = exceptions.NoNodeError
+        self.fails(self.client.create_chroot(), NoNodeException)
+
+    def test_sasl_is_no_matter_of_add_auth(self) -> None:
+        self.assertIn(
+            "comes with", self.fails(self.client.add_auth("sasl", "mary:apples"), BadArgumentsException)
+        )
 
 
 class Stuck:
