@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.error import CannotListenError, ReactorNotRunning
+from twisted.internet.interfaces import IListeningPort, IReactorFromThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
@@ -55,7 +58,11 @@ class StartedService(Service):
         raise NotImplementedError
 
     def startService(self) -> None:
+        from twisted.internet import reactor
+
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's has no types
+        if not reactor.running:
+            reactor.callWhenRunning(_end_well_on_sigterm)
         self._begun = Deferred.fromCoroutine(self.begin())
         self._begun.addErrback(self._failed)
         if self._reason:
@@ -101,6 +108,21 @@ async def listening(listen: Callable[[str], Awaitable[IListeningPort]], endpoint
 def one_line(error: object) -> str:
     """What an error says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _end_well_on_sigterm() -> None:
+    """Being asked to end is no failure: stop as always, with status 0, not twistd's of the signal."""
+    from twisted.internet import reactor
+
+    signal.signal(signal.SIGTERM, lambda *_: cast(IReactorFromThreads, reactor).callFromThread(_stop))
+
+
+def _stop() -> None:
+    from twisted.internet import reactor
+
+    if reactor.running:  # and not stopping already, at a second signal
+        with suppress(ReactorNotRunning):
+            reactor.stop()
 
 
 def _tell_reason(kind: type[BaseException], error: BaseException, traceback: object) -> None:
