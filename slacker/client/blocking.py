@@ -110,7 +110,7 @@ class ReactorThread:
 
         self._threads.callFromThread(start)
         try:
-            return waiting.result(timeout + GRACE)
+            return waiting.result(max(0, timeout) + GRACE)
         except futures.TimeoutError:
             if waiting.cancel():
                 text = f"{what} was not sent: the reactor's thread has done nothing for {timeout + GRACE} s"
