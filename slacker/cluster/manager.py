@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from slacker.errors import ZookeeperError
+from slacker.errors import ConfigurationError, ZookeeperError
 from slacker.server.peer import PeerInfo
 
 _log = Logger()
@@ -78,6 +78,8 @@ class Manager:
 
     def online_ns(self, ns: str) -> Deferred[None]:
         """Let clients find this namespace here. It is an error if this server has none of this name."""
+        if ns not in self._member.namespaces:  # nil, too, is no name: it does not mean all of them
+            raise ConfigurationError(f"this server has no namespace {ns!r}, so it cannot be online here")
         return self._confirmed(self._member.publish(ns))
 
     def set_server_data(self, data: Any) -> Deferred[None]:
