@@ -58,25 +58,23 @@ _kazoo_log.addHandler(logging.NullHandler())
 _kazoo_log.addFilter(_NoSecrets())
 
 
-# What ends kazoo's thread while it authenticates, besides AUTH_FAILED.
-_REFUSALS = (SASLException, SessionClosedRequireSaslError, UnimplementedError)
-
-
 class Refusal(Enum):
-    """What became of the credentials, where kazoo gave up over them."""
+    """What a server does about the credentials, in words for the user."""
 
-    REFUSED = "refused"
-    """The server said no."""
-    DROPPED = "dropped"
-    """The connection broke meanwhile: the network's fault, or the way of a server that does not know SASL."""
+    REFUSED = "refused the credentials: put user and password right, here or there"
+    REQUIRED = "lets in only clients with SASL: give auth as sasl:USER:PASSWORD"
+    UNKNOWN = "does not go through with SASL: it is not set up for it"
+    DROPPED = "breaks the connection over SASL: it is not set up for it, or for this user"
+    """Unless it happens just once: then it may be the network."""
 
 
 def _refusal(keeper_state: str, error: BaseException | None) -> Refusal | None:
+    """Whether kazoo gave up over the credentials, by the state it is in and the error that led to it."""
     if isinstance(error, AuthFailedError) and isinstance(error.__cause__, ConnectionDropped):
         return Refusal.DROPPED
-    if keeper_state == KeeperState.AUTH_FAILED or isinstance(error, _REFUSALS):
+    if keeper_state == KeeperState.AUTH_FAILED or isinstance(error, SessionClosedRequireSaslError):
         return Refusal.REFUSED
-    return None
+    return Refusal.UNKNOWN if isinstance(error, (SASLException, UnimplementedError)) else None
 
 
 class KazooConnection:

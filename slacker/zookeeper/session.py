@@ -38,8 +38,8 @@ _log = Logger()
 _RESTART_DELAY = 1.0
 # Seconds before refused credentials are tried again: they may be put right on ZooKeeper's side.
 _REFUSED_DELAY = 30.0
-# Connections in a row that break while ZooKeeper looks at the credentials, before that counts as a refusal.
-_MAX_DROPS = 3
+# Connections in a row that may break while ZooKeeper looks at the credentials; the next counts as a refusal.
+_MAX_DROPS = 2
 # ZooKeeper's codes for what is said to who may not: in, or at this node.
 _REQUIRES_SASL = -124
 _NO_AUTH = -102
@@ -231,14 +231,11 @@ class ZookeeperSession:
             self._restart = self._reactor.callLater(_FORGET_AFTER, self._forget)
             if self.connected:
                 self._suspended()
-        elif refusal is Refusal.REFUSED:
-            self._refused("refused the credentials: put user and password right, here or there")
-        elif refusal is Refusal.DROPPED:
+        elif refusal is Refusal.DROPPED and self._drops < _MAX_DROPS:
             self._drops += 1
-            if self._drops < _MAX_DROPS:
-                self._begin_anew(_RESTART_DELAY)
-            else:
-                self._refused("does not go through with SASL: it is not set up for it, or for this user")
+            self._begin_anew(_RESTART_DELAY)
+        elif refusal is not None:
+            self._refused(refusal)
         else:
             self.state, self._client_id = State.EXPIRED, None
             _log.warn("the ZooKeeper session expired; opening a new one")
@@ -251,7 +248,7 @@ class ZookeeperSession:
         """ZooKeeper has answered after the credentials, or the connection broke, which is heard as well."""
         code = getattr(error, "code", None)
         if code == _REQUIRES_SASL:
-            self._refused("lets in only clients with SASL: give auth as sasl:USER:PASSWORD")
+            self._refused(Refusal.REQUIRED)
         elif error is None or code == _NO_AUTH:
             self._let_in()
 
@@ -274,14 +271,14 @@ class ZookeeperSession:
         self._requests.fail_all(ConnectionLossException, NotConnectedException, "the connection broke")
         self._tell(State.CONNECTING)
 
-    def _refused(self, reason: str) -> None:
+    def _refused(self, refusal: Refusal) -> None:
         """The credentials do not do; they are tried again later, quietly."""
         known = self.state is State.AUTH_FAILED
         self.state, self._client_id = State.AUTH_FAILED, None
         self._begin_anew(_REFUSED_DELAY)
         if known:
             return
-        text = f"ZooKeeper at {self._servers} {reason}"
+        text = f"ZooKeeper at {self._servers} {refusal.value}"
         _log.error("{text}; trying again every {s:g} s", text=text, s=_REFUSED_DELAY)
         self._requests.fail_all(AuthFailedException, AuthFailedException, text)
         self._tell(State.AUTH_FAILED)
