@@ -51,7 +51,7 @@ class CallersTestCase(TestCase):
 
     def start(self, program: str, address: str) -> Child:
         """One of the programs in the folder ``callers``."""
-        child = python("-X", "dev", "-m", f"tests.integration.callers.{program}", address)
+        child = python("-W", "default", "-m", f"tests.integration.callers.{program}", address)
         self.addCleanup(child.clean_up)
         return child
 
