@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import cast
+from typing import Any, Protocol, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -13,6 +13,7 @@ from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
     IListeningPort,
+    IProtocolFactory,
     IReactorFromThreads,
     IReactorTime,
 )
@@ -29,9 +30,23 @@ from slacker.server.connection import ServerConnection
 from slacker.server.execution import Execution
 from slacker.server.functions import Exposable, Functions
 from slacker.server.limits import Limits
+from slacker.server.peer import PeerInfo
 from slacker.server.workers import WorkerPool, Workers
 
 _DEFAULT_LIMITS = Limits()
+
+
+class Connection(Protocol):
+    """What a server knows of one connection: of the protocol's own, or of the HTTP gateway's."""
+
+    peer: PeerInfo
+    transport: Any
+
+    def look(self) -> None:
+        """Close it if the peer is late; called every half of ``frame_timeout``."""
+
+    def close(self) -> None:
+        """Close it after what has been written."""
 
 
 class SlackerServer(Service):
@@ -102,9 +117,10 @@ class SlackerServer(Service):
         self.drain_timeout = drain_timeout
         self.draining = False
         self.started_on = datetime.now(timezone.utc)
-        self.connections: set[ServerConnection] = set()
+        self.connections: set[Connection] = set()
         self.to_flush: set[ServerConnection] = set()
         self._running = 0
+        self._full = False  # one line in the log for each time that it gets full
         self._looking: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
         self._closed: list[Deferred[None]] = []
@@ -118,10 +134,20 @@ class SlackerServer(Service):
         :raises ConfigurationError: if the string is no endpoint. A port that cannot be had fails the Deferred
             with Twisted's :class:`~twisted.internet.error.CannotListenError`.
         """
+        return self._listen(endpoint, self.factory)
+
+    def listen_http(self, endpoint: str) -> Deferred[IListeningPort]:
+        """Answer HTTP on a Twisted endpoint string, with the same functions, interceptors, pools and limits.
+
+        Errors are those of :meth:`listen`. See :mod:`slacker.server.http`.
+        """
+        from slacker.server.http import site  # twisted.web takes its time to load, and few servers need it
+
+        return self._listen(endpoint, site(self))
+
+    def _listen(self, endpoint: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         try:
-            listening: Deferred[IListeningPort] = serverFromString(self._reactor, endpoint).listen(
-                self.factory
-            )
+            listening: Deferred[IListeningPort] = serverFromString(self._reactor, endpoint).listen(factory)
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise ConfigurationError(
                 f"endpoint {endpoint!r} should be like tcp:2104 or tcp:2104:interface=127.0.0.1 ({error})"
@@ -161,13 +187,21 @@ class SlackerServer(Service):
 
     # What connections report
 
-    def connected(self, connection: ServerConnection) -> None:
+    def has_room(self) -> bool:
+        """Whether one more connection is taken."""
+        full = len(self.connections) >= self.limits.max_connections
+        if full and not self._full:
+            self.log.warn("refusing connections beyond {most}", most=self.limits.max_connections)
+        self._full = full
+        return not full
+
+    def connected(self, connection: Connection) -> None:
         """A peer has connected."""
         self.connections.add(connection)
         if self._looking is None:
             self._look_later()
 
-    def disconnected(self, connection: ServerConnection) -> None:
+    def disconnected(self, connection: Connection) -> None:
         """A peer has gone; calls of its that run are finished, and their answers dropped."""
         self.connections.discard(connection)
         if not self.connections:
@@ -272,14 +306,6 @@ class _ServerFactory(Factory):
 
     def __init__(self, server: SlackerServer) -> None:
         self._server = server
-        self._full = False  # one line in the log for each time that it gets full
 
     def buildProtocol(self, addr: IAddress | None) -> ServerConnection | None:
-        server = self._server
-        if len(server.connections) >= server.limits.max_connections:
-            if not self._full:
-                self._full = True
-                server.log.warn("refusing connections beyond {most}", most=server.limits.max_connections)
-            return None
-        self._full = False
-        return ServerConnection(server, addr)
+        return ServerConnection(self._server, addr) if self._server.has_room() else None

@@ -1,0 +1,264 @@
+"""The HTTP gateway: ``POST /<namespace>/<function>.<format>`` with the arguments as the body.
+
+::
+
+    await server.listen_http("tcp:8080")                            # alone
+    root.putChild(b"rpc", GatewayResource(server))                  # below /rpc in a site of your own
+
+Formats are the content types by name: ``json``, ``clj``, ``msgpack``. Results come in the format of the call,
+and everything else as a JSON object ``{"error": …, "message": …}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from slacker import wire
+from slacker.content import Codec
+from slacker.content.values import Keyword
+from slacker.errors import ContentError
+from slacker.server.http_site import GatewaySite, error_body, too_large
+from slacker.server.peer import PeerInfo
+from slacker.server.pipeline import EXCEPTION, SUCCESS, Outcome, describe
+from slacker.server.running import RunningCall
+from slacker.wire import ResultCode
+
+if TYPE_CHECKING:
+    from slacker.server.service import SlackerServer
+
+#: Operators' own: never answered here, to nobody.
+_MANAGER = "slacker.cluster.manager"
+
+_BUSY = int(ResultCode.THREAD_POOL_FULL)
+
+#: Result code → status, name and sentence of the answer; bytes that are not to be read are 400.
+_REFUSALS: Mapping[int, tuple[int, str, str]] = {
+    ResultCode.NOT_FOUND: (404, "not-found", "there is no function {function}"),
+    ResultCode.THREAD_POOL_FULL: (
+        503,
+        "thread-pool-full",
+        "no more calls are taken now; {function} did not run",
+    ),
+    ResultCode.CANCELED: (504, "canceled", "{function} was canceled, or is past its deadline"),
+    ResultCode.ACL_REJECT: (403, "acl-reject", "you may not call {function}"),
+}
+_INVALID = (400, "invalid-packet", "the call of {function} could not be read")
+
+_WHERE = "functions are called by POST /<namespace>/<function>.<format>"
+
+
+class Identity(Protocol):
+    """Who a token belongs to."""
+
+    def may_call(self, namespace: str) -> bool:
+        """Whether it may call the functions of this namespace."""
+
+
+#: Whose token this is; None if it is nobody's. It compares in constant time.
+Authenticate = Callable[[str], Identity | None]
+
+
+class _Target(NamedTuple):
+    """What a path names."""
+
+    function: str
+    format: str
+
+    @property
+    def namespace(self) -> str:
+        return self.function.partition("/")[0]
+
+
+class _Refused(Exception):
+    """Why a request is not a call."""
+
+    def __init__(self, status: int, error: str, message: str, **headers: str) -> None:
+        self.status = status
+        self.error = error
+        self.message = message
+        self.headers = headers
+
+
+class GatewayResource(Resource):
+    """Answers calls over HTTP, at any place in a tree of resources.
+
+    Twisted keeps the bodies of a site's requests before any resource sees them: in a site of your own it is
+    the site that limits them, and this resource refuses those beyond ``max_frame`` when it gets them.
+
+    :param authenticate: whose a bearer token is (``Authorization: Bearer …``). With it every call needs a
+        token; one that came neither over TLS nor from this machine is refused.
+    """
+
+    isLeaf = True
+
+    def __init__(self, server: SlackerServer, authenticate: Authenticate | None = None) -> None:
+        Resource.__init__(self)
+        self._server = server
+        self._authenticate = authenticate
+        self._codecs = {codec.name: codec for codec in server.codecs.values()}
+
+    def render(self, request: Request) -> int:
+        """Twisted's name for: answer it."""
+        try:
+            self._call(request)
+        except _Refused as refused:
+            for name, value in refused.headers.items():
+                request.setHeader(name.replace("_", "-"), value)
+            _answer_error(request, refused.status, refused.error, refused.message)
+        return NOT_DONE_YET
+
+    def _call(self, request: Request) -> None:
+        target = _target(request.postpath or [])
+        if request.method != b"POST":
+            request.setHeader("allow", "POST, OPTIONS")
+            if request.method != b"OPTIONS":
+                raise _Refused(405, "method-not-allowed", _WHERE)
+            request.setResponseCode(204)
+            request.finish()
+            return
+        peer = PeerInfo.at(request.getClientAddress())
+        if self._authenticate is not None:
+            self._identify(self._authenticate, request, peer, target)
+        codec = self._codecs.get(target.format)
+        if codec is None:
+            known = ", ".join(self._codecs)
+            raise _Refused(415, "unknown-format", f"format {target.format!r} should be one of {known}")
+        most = self._server.limits.max_frame
+        arguments = request.content.read(most + 1) if request.content is not None else b""
+        if len(arguments) > most:
+            raise _Refused(413, "too-large", too_large(most))
+        _Exchange(self._server, request, codec, target.function, peer).begin(arguments)
+
+    def _identify(self, identify: Authenticate, request: Request, peer: PeerInfo, target: _Target) -> None:
+        scheme, _, token = (request.getHeader("authorization") or "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise _Refused(
+                401, "unauthenticated", "a bearer token is needed", www_authenticate='Bearer realm="slacker"'
+            )
+        if not (peer.loopback or request.isSecure()):
+            raise _Refused(
+                403, "acl-reject", "tokens are taken over TLS only; hold this one for known to others now"
+            )
+        identity = identify(token.strip())
+        if identity is None:
+            raise _Refused(
+                401,
+                "unauthenticated",
+                "the bearer token is nobody's",
+                www_authenticate='Bearer realm="slacker", error="invalid_token"',
+            )
+        if not identity.may_call(target.namespace):
+            raise _Refused(403, "acl-reject", f"you may not call functions of {target.namespace}")
+
+
+class _Exchange:
+    """One request and its answer: what the call that it makes knows as its caller.
+
+    Requests of one connection come one after the other, so that none has more than one call in flight.
+    """
+
+    def __init__(
+        self, server: SlackerServer, request: Request, codec: Codec, function: str, peer: PeerInfo
+    ) -> None:
+        self._server = server
+        self._request = request
+        self._codec = codec
+        self._function = function
+        self._gone = False
+        self.peer = peer
+        self.calls: dict[object, RunningCall] = {}
+
+    def begin(self, arguments: bytes) -> None:
+        """Make the call, and answer when it has ended."""
+        self._request.notifyFinish().addErrback(self._client_gone)
+        call = wire.Request(0, self._codec.wire_id, self._function, arguments)
+        outcome = self._server.execution.begin(self, call)
+        if outcome is not None:
+            self._answer(outcome)
+        self._server.execution.wake()
+
+    def call_finished(self, call: RunningCall, *, in_batch: bool = False) -> None:
+        """Answer; there is nothing to gather for a batch."""
+        del self.calls[call.key]
+        self._answer(call.outcome)
+        self._server.call_ended()
+
+    def _client_gone(self, failure: Failure) -> None:
+        self._gone = True
+        for call in list(self.calls.values()):
+            call.cancel()
+
+    def _answer(self, outcome: Outcome) -> None:
+        if self._gone:
+            return
+        code, data = outcome
+        if code == SUCCESS:
+            _answer(self._request, 200, self._codec.name, data)
+        elif code == EXCEPTION:
+            self._answer_exception(data)
+        else:
+            if code == _BUSY:
+                self._request.setHeader("retry-after", "1")
+            status, error, message = _REFUSALS.get(code, _INVALID)
+            _answer_error(self._request, status, error, message.format(function=self._function))
+
+    def _answer_exception(self, data: bytes) -> None:
+        told = _told(self._codec, data)
+        text = str(told.pop("msg", "it raised an exception"))
+        if text.startswith(describe(ContentError(f"arguments of {self._function}"))):
+            _answer_error(self._request, 400, "invalid-arguments", text, **told)
+        else:
+            _answer_error(self._request, 500, "exception", text, **told)
+
+
+def _told(codec: Codec, data: bytes) -> dict[str, Any]:
+    """What the pipeline says of an exception: ``msg``, and in debug mode ``stacktrace``."""
+    try:
+        told = codec.loads(data)
+    except ContentError:  # an interceptor's own words
+        return {}
+    if not isinstance(told, Mapping):
+        return {"msg": told}
+    return {key.text if isinstance(key, Keyword) else str(key): value for key, value in told.items()}
+
+
+def _target(path: list[bytes]) -> _Target:
+    """The function and the format that a path, already percent-decoded, names."""
+    try:
+        text = b"/".join(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise _Refused(400, "invalid-path", "the path should be UTF-8, percent-encoded") from None
+    namespace, _, last = text.rpartition("/")
+    name, dot, format_ = last.rpartition(".")
+    if not namespace or not name or not dot:
+        raise _Refused(404, "not-found", _WHERE)
+    target = _Target(f"{namespace}/{name}", format_)
+    if target.namespace == _MANAGER:
+        raise _Refused(404, "not-found", f"there is no function {target.function}")
+    return target
+
+
+def _answer_error(request: Request, status: int, error: str, message: str, **more: object) -> None:
+    _answer(request, status, "json", error_body(error, message, **more))
+
+
+def _answer(request: Request, status: int, format_: str, body: bytes) -> None:
+    request.setResponseCode(status)
+    request.setHeader("content-type", f"application/{format_}")
+    request.setHeader("content-length", str(len(body)))
+    request.write(body)
+    request.finish()
+
+
+def site(server: SlackerServer, authenticate: Authenticate | None = None) -> Site:
+    """A site that is nothing but the gateway, with the limits of the server: bodies beyond ``max_frame`` are
+    refused before they are kept, connections count as the server's, and slow ones are closed.
+
+    :param authenticate: as for :class:`GatewayResource`.
+    """
+    return GatewaySite(server, GatewayResource(server, authenticate))

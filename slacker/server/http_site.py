@@ -1,0 +1,236 @@
+"""Where the HTTP gateway listens: connections and requests that are held to the server's limits.
+
+Twisted keeps a whole body, in files where it is large, before a resource sees the request, and closes slow
+clients by the time between two reads. Here a body is refused before it is kept, and a request has to come as
+fast as a frame of the protocol's own.
+"""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import RESPONSES, HTTPChannel
+from twisted.web.http import Request as HTTPRequest
+from twisted.web.resource import IResource
+from twisted.web.server import Request, Site
+
+from slacker.server.peer import PeerInfo
+
+if TYPE_CHECKING:
+    from slacker.server.service import SlackerServer
+
+#: Digits of a length that nobody means; Python refuses to read a few thousand of them.
+_LONGEST_LENGTH = 18
+
+
+def error_body(error: str, message: str, **more: object) -> bytes:
+    """What every answer that is no result says: a JSON object."""
+    return json.dumps({"error": error, "message": message, **more}).encode("ascii")
+
+
+def too_large(most: int) -> str:
+    """The message of a refused body."""
+    return f"arguments may have {most} bytes; call with less at a time"
+
+
+class GatewayChannel(HTTPChannel):
+    """One connection of an HTTP client; requests on it are answered one after the other."""
+
+    log = Logger()
+    transport: Any  # TCP, TLS, or in memory
+
+    def __init__(self, server: SlackerServer) -> None:
+        HTTPChannel.__init__(self)
+        self._server = server
+        self.limits = server.limits
+        self._begun = False  # bytes of the next request have come
+        self._busy = False  # with a request that has come as a whole
+        self._refused = False  # nothing of what comes is read any more
+        self._late = False
+        self._client_reads = True
+        self._unsent = 0  # bytes of answers, since the client stopped to read
+
+    # What Twisted calls
+
+    def connectionMade(self) -> None:
+        HTTPChannel.connectionMade(self)
+        self.peer = PeerInfo.at(self.transport.getPeer())
+        self.peer.software = "HTTP"
+        self._server.connected(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        HTTPChannel.connectionLost(self, reason)
+        self._server.disconnected(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if not self._begun and not self._busy:
+            self._begun = True
+            self._late = False
+        HTTPChannel.dataReceived(self, data)
+
+    # One read may hold more than what was refused.
+
+    def lineReceived(self, line: bytes) -> None:
+        if not self._refused:
+            HTTPChannel.lineReceived(self, line)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if not self._refused:
+            HTTPChannel.rawDataReceived(self, data)
+
+    def headerReceived(self, line: bytes) -> bool:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length" and len(value.strip()) > _LONGEST_LENGTH:
+            self.refuse_body()
+            return False
+        return bool(HTTPChannel.headerReceived(self, line))
+
+    def allContentReceived(self) -> None:
+        if self._refused:
+            return
+        self._begun = False
+        self._busy = True
+        HTTPChannel.allContentReceived(self)
+
+    def requestDone(self, request: Request) -> None:
+        self._busy = False
+        self._late = False
+        HTTPChannel.requestDone(self, request)
+
+    def pauseProducing(self) -> None:
+        self._client_reads = False
+        HTTPChannel.pauseProducing(self)
+
+    def resumeProducing(self) -> None:
+        self._client_reads = True
+        self._unsent = 0
+        self._late = False
+        HTTPChannel.resumeProducing(self)
+
+    def write(self, data: bytes) -> None:
+        waiting = not self._client_reads
+        HTTPChannel.write(self, data)
+        if waiting:
+            # Requests that came in one read are all answered, whether the answers are read or not.
+            self._unsent += len(data)
+            if self._unsent > self.limits.max_unsent:
+                self._give_up(f"it does not read its answers, of which {self._unsent} bytes wait")
+
+    # What the server calls
+
+    def look(self) -> None:
+        """Close a client that was in the middle of a request, or idle, at the last look, too."""
+        if self._busy or not self._client_reads:
+            return
+        if not self._late:
+            self._late = True
+        elif self._refused:
+            self.transport.abortConnection()
+        elif self._begun:
+            self.refuse(408, "timeout", f"a request has to come within {self.limits.frame_timeout:g} seconds")
+        else:
+            self._refused = True
+            self.close()
+
+    def close(self) -> None:
+        """Close after what has been written."""
+        HTTPChannel.loseConnection(self)
+
+    # Refusals
+
+    def refuse_body(self) -> None:
+        """Refuse the body that is coming."""
+        self.refuse(413, "too-large", too_large(self.limits.max_frame))
+
+    def refuse(self, status: int, error: str, message: str) -> None:
+        """Answer a request that has not come as a whole; what comes yet is dropped.
+
+        The client is left to close the connection: were that done here while it still sends, its system would
+        throw the answer away. Who does not, is closed at the second look from now.
+        """
+        self.log.info("refusing {peer}: {reason}", peer=self.peer.address, reason=message)
+        self._refused = True
+        self._late = False
+        body = error_body(error, message)
+        self.write(
+            b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+            b"Connection: close\r\n\r\n%s" % (status, RESPONSES[status], len(body), body)
+        )
+
+    def _give_up(self, reason: str) -> None:
+        self.log.warn("closing {peer}: {reason}", peer=self.peer.address, reason=reason)
+        self._refused = True
+        self.transport.abortConnection()
+
+
+class GatewayRequest(Request):
+    """A request whose body is refused before it is kept, if it is too large."""
+
+    channel: GatewayChannel
+    content: Any  # a file in memory
+
+    def gotLength(self, length: int | None) -> None:
+        self.content = BytesIO()
+        self._room = self.channel.limits.max_frame
+        if length is not None and length > self._room:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self._room < 0:
+            return
+        self._room -= len(data)
+        if self._room < 0:
+            self._refuse()
+        else:
+            self.content.write(data)
+
+    def _refuse(self) -> None:
+        self._room = -1
+        self.content = BytesIO()
+        self.requestHeaders.removeHeader(b"expect")  # else Twisted would ask for the body
+        self.channel.refuse_body()
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        # curl says of every body that it is a form, and Twisted would take it apart as one.
+        self.requestHeaders.removeHeader(b"content-type")
+        Request.requestReceived(self, command, path, version)
+
+
+class GatewaySite(Site):
+    """The factory of these connections. HTTP/1 only, and no access log."""
+
+    noisy = False
+
+    def __init__(self, server: SlackerServer, resource: IResource) -> None:
+        Site.__init__(self, resource)
+        self._server = server
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        if not self._server.has_room():
+            return None
+        channel: Any = GatewayChannel(self._server)
+        channel.factory = channel.site = self
+        channel.requestFactory = GatewayRequest
+        return channel
+
+    def acceptableProtocols(self) -> list[bytes]:
+        return [b"http/1.1"]
+
+    # Twisted's own keep the time for the access log, once a second.
+
+    def startFactory(self) -> None:
+        pass
+
+    def stopFactory(self) -> None:
+        pass
+
+    def log(self, request: HTTPRequest) -> None:
+        pass
