@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import socket
 import sys
@@ -47,5 +46,4 @@ def _environment() -> list[tuple[str, str]]:
         ("os.name", platform.system()),
         ("os.arch", platform.machine()),
         ("os.version", platform.release()),
-        ("user.dir", os.getcwd()),
     ]
