@@ -270,7 +270,8 @@ class Dispatcher:
                 call.late = True
                 return await self.dispatch(call)
             view = route.view
-            if view.confirmed and not view.servers:
+            gone_for_good = not route.had_servers or options.unavailable_value is not UNSET
+            if view.confirmed and not view.servers and gone_for_good:
                 return await self._unavailable(
                     call, f"no server of the cluster has the namespace {call.namespace}"
                 )
@@ -287,8 +288,10 @@ class Dispatcher:
 
     def _why(self, call: ClusterCall, policy: str | None) -> str:
         view, waited = call.route.view, f"{call.name} found no server within {call.options.timeout} s"
-        if not view.servers:
+        if not view.confirmed:
             return f"{waited}: ZooKeeper has not said yet which servers have it"
+        if not view.servers:
+            return f"{waited}: all that had it have left the cluster"
         if policy == "leader" and call.route.servers:
             who = f"the leader, {view.leader}, is not connected" if view.leader else "none of them leads"
             return f"{waited}: of its {len(view.servers)} servers {who}"

@@ -36,6 +36,7 @@ class Route:
     servers: list[Client] = Factory(list)
     leader: Client | None = None
     stale: bool = True
+    had_servers: bool = False  # servers that all restart, or lose ZooKeeper together, are waited for
     _sampler: Sampler[Client] | None = None
     _loads: Loads[Client] | None = None
     _waiting: list[Deferred[None]] = Factory(list)
@@ -183,6 +184,7 @@ class Routes:
             return
         servers = frozenset(view.servers)
         gone, new, route.known = route.known - servers, servers - route.known, servers
+        route.had_servers = route.had_servers or bool(servers)
         for address in new:
             self._users[address] = self._users.get(address, 0) + 1
             if address not in self.clients:

@@ -527,6 +527,17 @@ class ClusterClientTests(SynchronousTestCase):
         error = self.failure(self.client.call("n", "where"), Unavailable)
         self.assertEqual(error.function, "n/where")
 
+    def test_servers_that_all_left_are_waited_for_unless_there_is_a_value_for_that(self) -> None:
+        self.connect(A)
+        self.discovery.tell("n")
+        call = self.client.call("n", "where", timeout=5.0)
+        gone = self.client.call("n", "where", timeout=1.0)
+        self.assertEqual(self.result(self.client.call("n", "where", unavailable_value=0)), 0)
+        self.network.advance(1)
+        self.assertIn("all that had it have left", str(self.failure(gone, Unavailable)))
+        self.discovery.tell("n", B)
+        self.assertEqual(self.result(call), B)
+
     def test_the_unavailable_value_stands_for_the_error_even_if_it_is_none(self) -> None:
         self.discovery.tell("n")
         self.assertIsNone(self.result(self.client.call("n", "where", unavailable_value=None)))
