@@ -82,7 +82,7 @@ class Channel:
         """Keep a call until there is a connection, and then ``send(call)``; NotSent if none comes."""
         if self.link.broken is not None:
             return fail(self.not_sent(call, self.link.broken))
-        call.send = send
+        call.transmit = send
         self.pending.add(call, timeout or self.timeout)
         self.link.start()
         return call
@@ -160,15 +160,15 @@ class Channel:
         """Send what has waited for a connection."""
         connection.codec = content.get("msgpack" if connection.peer_software.startswith(OURS) else "clj")
         for call in list(self.pending.calls.values()):
-            if call.send is not None and not call.called:
-                send, call.send = call.send, None
+            if call.transmit is not None and not call.called:
+                send, call.transmit = call.transmit, None
                 send(call)
         self._changed()
 
     def link_lost(self, reason: str) -> None:
         """What was sent may have run; what waits, waits for the next connection."""
         self._changed()
-        sent = [call for call in self.pending.calls.values() if call.send is None]
+        sent = [call for call in self.pending.calls.values() if call.transmit is None]
         for call in self.pending.take(sent):
             call.errback(lost(reason, self.address, call.function))
 
@@ -181,7 +181,7 @@ class Channel:
             call.errback(self.not_sent(call, reason))
 
     def _expired(self, call: PendingCall) -> None:
-        if call.send is not None:
+        if call.transmit is not None:
             call.errback(self.not_sent(call, f"no connection within {call.timeout} s"))
             return
         if call.interrupt:
@@ -194,7 +194,7 @@ class Channel:
         call = cast(PendingCall, deferred)
         if not self.pending.remove(call):
             return
-        if call.send is None:
+        if call.transmit is None:
             self._interrupt(call)
 
     def _interrupt(self, call: PendingCall) -> None:

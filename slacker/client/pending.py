@@ -27,7 +27,7 @@ class PendingCall(Deferred[Any]):
     :ivar deadline: when it ends at the latest, by the clock's seconds.
     :ivar receive: what is told of the answer as it comes; None where its result is decoded right away.
     :ivar interrupt: whether the server is told when it times out.
-    :ivar send: sends it once there is a connection; None when that has happened.
+    :ivar transmit: sends it once there is a connection; None when that has happened.
     """
 
     tid = 0
@@ -36,7 +36,7 @@ class PendingCall(Deferred[Any]):
     deadline = 0.0
     receive: Callable[[Any], object] | None = None
     interrupt = False
-    send: Callable[[PendingCall], None] | None = None
+    transmit: Callable[[PendingCall], None] | None = None  # (Deferred has a send of its own)
 
     @property
     def function(self) -> str:
