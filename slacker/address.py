@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from slacker.errors import ConfigurationError
 
 _MAX_PORT = 65_535
@@ -29,3 +31,13 @@ def parse_address(text: str) -> tuple[str, int]:
 def format_address(host: str, port: int) -> str:
     """``host:port``, with brackets around an IPv6 host."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this IP address is of the loopback interface; False for a name."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    # A socket for both families shows an IPv4 peer as ::ffff:127.0.0.1.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

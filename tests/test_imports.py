@@ -23,8 +23,9 @@ ALLOWED = {
     "wire": set(),
     "content": set(),
     "interceptors": {"content"},
-    "server": {"wire", "content", "interceptors"},
-    "client": {"wire", "content", "interceptors"},
+    "tls": set(),
+    "server": {"wire", "content", "interceptors", "tls"},
+    "client": {"wire", "content", "interceptors", "tls"},
     "zookeeper": set(),
     "cluster": {"server", "client", "zookeeper", "wire", "content", "interceptors"},
     "": {"server", "client", "cluster"},  # slacker/__init__.py

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IAddress, IPushProducer
+from twisted.internet.interfaces import IAddress, IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from slacker.errors import ProtocolError
+from slacker.server.admission import Admission
 from slacker.server.inspection import inspect
 from slacker.server.peer import PeerInfo
 from slacker.server.pipeline import EXCEPTION, SUCCESS, Outcome
 from slacker.server.running import RunningCall
+from slacker.tls import handshake_failed, looks_like_tls, reason_of
 from slacker.wire import (
     ClientHello,
     Decoder,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 _WITH_DATA = {SUCCESS, EXCEPTION}
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHandshakeListener)
 class ServerConnection(Protocol):
     """The server's end of one connection. Calls run side by side, and are answered in the order they end."""
 
@@ -62,6 +64,10 @@ class ServerConnection(Protocol):
         self._reading = False
         self.calls: dict[object, RunningCall] = {}
         self.peer = PeerInfo.at(address)
+        self._admission = None if server.auth is None else Admission(self, server, server.auth)
+        self._looks_as_stranger = 0
+        self._held = False
+        self._closing = False
 
     # What Twisted calls
 
@@ -69,7 +75,15 @@ class ServerConnection(Protocol):
         self.transport.registerProducer(self, True)
         self._server.connected(self)
 
+    def handshakeCompleted(self) -> None:
+        if self._admission is not None:
+            self._admission.handshake_completed()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if handshake_failed(reason):
+            self.log.info("{peer} is not served: {reason}", peer=self.peer.address, reason=reason_of(reason))
+        if self._admission is not None:
+            self._admission.stop()
         self._server.disconnected(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -92,7 +106,9 @@ class ServerConnection(Protocol):
             self._out.append(encode(Error(broken.tid, broken.code, broken.version)))
         self.flush()
         if broken is not None:
-            self.log.warn("closing {peer}: {reason}", peer=self.peer.address, reason=str(broken))
+            tls = not self._frames and looks_like_tls(data)
+            reason = "it speaks TLS, and this port does not" if tls else str(broken)
+            self.log.warn("closing {peer}: {reason}", peer=self.peer.address, reason=reason)
             self.close()
 
     # A peer that sends and never reads is not read any more, until it has taken its answers.
@@ -110,7 +126,7 @@ class ServerConnection(Protocol):
         pass  # connectionLost follows
 
     def _pause_or_resume(self) -> None:
-        pause = not self._peer_reads or self._unanswered > self._limits.max_unanswered
+        pause = not self._peer_reads or self._held or self._unanswered > self._limits.max_unanswered
         if pause != self._paused:
             self._paused = pause
             if pause:
@@ -119,7 +135,19 @@ class ServerConnection(Protocol):
                 self.transport.resumeProducing()
 
     def look(self) -> None:
-        """Close a peer that stood in the middle of a frame, or before its first, at the last look, too."""
+        """Close a peer that stood in the middle of a frame, or before its first, at the last look, too.
+
+        And one that has not said who it is, where that is asked, or that does not let its connection close
+        (a TLS connection waits for the peer's last word).
+        """
+        if self._closing:
+            self.transport.abortConnection()
+            return
+        if self._admission is not None and self.peer.identity is None:
+            self._looks_as_stranger += 1
+            if self._looks_as_stranger > 2:
+                self._give_up(f"it has not shown who it is within {self._limits.frame_timeout} s")
+                return
         late = not self._paused and (self._decoder.unfinished or not self._frames)
         if late and self._late and self._frames == self._frames_at_look:
             what = "a frame was begun and not ended" if self._frames else "it connected and sent no frame"
@@ -149,8 +177,10 @@ class ServerConnection(Protocol):
             self.peer.name = frame.name
             self.peer.software = frame.software
             self._out.append(encode(ServerHello(self._server.software, frame.tid, frame.version)))
+        elif self._admission is not None and self._admission.handles(frame):
+            pass
         elif isinstance(frame, InspectRequest):
-            self._out.append(inspect(self._server, frame))
+            self._out.append(inspect(self._server, frame, self.peer.identity))
         elif isinstance(frame, Interrupt):
             self._interrupt(frame)
         else:
@@ -201,8 +231,20 @@ class ServerConnection(Protocol):
                 if self._unsent > self._limits.max_unsent:
                     self._give_up(f"it does not read its answers, of which {self._unsent} bytes wait")
 
+    def say(self, data: bytes) -> None:
+        """Write this, with the other answers of one read."""
+        self._out.append(data)
+        if not self._reading:
+            self.flush()
+
+    def hold(self, held: bool) -> None:
+        """Read nothing, or go on."""
+        self._held = held
+        self._pause_or_resume()
+
     def close(self) -> None:
         """Close after what has been written."""
+        self._closing = True
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 

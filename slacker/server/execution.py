@@ -42,9 +42,20 @@ class Execution:
         self._staged = StagedCalls(self, server, stages) if stages else None
         #: Worker pools that were given work since they were woken last.
         self.to_wake: set[Workers] = set()
+        #: Run a request of a caller: its outcome, or None if that comes later, through
+        #: ``caller.call_finished``. Without authentication a call costs no question about it.
+        self.begin: Callable[[Caller, Request], Outcome | None] = (
+            self._begin if server.auth is None else self._begin_if_allowed
+        )
 
-    def begin(self, caller: Caller, request: Request) -> Outcome | None:
-        """Run a request: its outcome, or None if that comes later through ``caller.call_finished``."""
+    def _begin_if_allowed(self, caller: Caller, request: Request) -> Outcome | None:
+        # Before anything else: who may not call a namespace does not learn what is in it, either.
+        identity = caller.peer.identity
+        if identity is None or not identity.may_call(request.function.partition("/")[0]):
+            return _DENIED
+        return self._begin(caller, request)
+
+    def _begin(self, caller: Caller, request: Request) -> Outcome | None:
         server = self._server
         server.called = True
         codec = self._codecs.get(request.content_type)

@@ -12,6 +12,7 @@ from slacker.errors import ContentError
 from slacker.wire import Error, InspectAck, InspectCommand, InspectRequest, ResultCode, encode
 
 if TYPE_CHECKING:
+    from slacker.server.auth import Identity
     from slacker.server.service import SlackerServer
 
 _log = Logger()
@@ -19,8 +20,11 @@ _log = Logger()
 _MAX_ANSWER = 65_535  # an inspect answer's length is written in 16 bits
 
 
-def inspect(server: SlackerServer, frame: InspectRequest) -> bytes:
-    """The frame that answers ``frame``: its argument and its answer are EDN, whatever the calls use."""
+def inspect(server: SlackerServer, frame: InspectRequest, identity: Identity | None = None) -> bytes:
+    """The frame that answers ``frame``: its argument and its answer are EDN, whatever the calls use.
+
+    :param identity: who asks; it hears of the namespaces that it may call. None hears of all.
+    """
     try:
         argument = loads("clj", frame.data) if frame.data else None
         if argument is not None and not isinstance(argument, str):
@@ -28,9 +32,13 @@ def inspect(server: SlackerServer, frame: InspectRequest) -> bytes:
                 f"an inspect argument should be a string or nil, not {type(argument).__name__}"
             )
         if frame.command == InspectCommand.FUNCTIONS:
-            answer = dumps("clj", _cut(server.functions.names(argument or "")))
+            names = server.functions.names(argument or "")
+            answer = dumps("clj", _cut([name for name in names if _may_see(identity, name)]))
         elif frame.command == InspectCommand.META:
-            function = server.functions.find(argument or "")
+            name = argument or ""
+            if not _may_see(identity, name):
+                return encode(Error(frame.tid, ResultCode.ACL_REJECT, frame.version))
+            function = server.functions.find(name)
             answer = dumps("clj", function.metadata if function else {})
         elif frame.command == InspectCommand.CLIENTS:
             answer = dumps("clj", _clients(server))
@@ -42,6 +50,10 @@ def inspect(server: SlackerServer, frame: InspectRequest) -> bytes:
         _log.warn("refused an inspect request: {reason}", reason=str(error))
         return encode(Error(frame.tid, ResultCode.INVALID_PACKET, frame.version))
     return encode(InspectAck(frame.tid, answer, frame.version))
+
+
+def _may_see(identity: Identity | None, name: str) -> bool:
+    return identity is None or identity.may_call(name.partition("/")[0])
 
 
 def _clients(server: SlackerServer) -> dict[Keyword, Any]:

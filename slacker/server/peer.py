@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from attrs import Factory, define
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
 from slacker.address import format_address
+from slacker.tls import is_local
+
+if TYPE_CHECKING:
+    from slacker.server.auth import Identity
 
 
 @define(eq=False)
@@ -19,6 +23,8 @@ class PeerInfo:
     :ivar loopback: whether it is on this machine.
     :ivar name: what it calls itself.
     :ivar software: what it says it is.
+    :ivar identity: who it has proved to be, with a token or a certificate; None before that, and on servers
+        without ``auth``.
     """
 
     address: str
@@ -26,13 +32,11 @@ class PeerInfo:
     connected_on: datetime = Factory(lambda: datetime.now(timezone.utc))
     name: str = ""
     software: str = ""
+    identity: Identity | None = None
 
     @classmethod
     def at(cls, address: object) -> PeerInfo:
         """The peer at this Twisted address. One on a UNIX socket is on this machine."""
         if isinstance(address, (IPv4Address, IPv6Address)):
-            loopback = ip_address(address.host.partition("%")[0]).is_loopback
-            return cls(format_address(address.host, address.port), loopback)
-        return cls(
-            "unix" if isinstance(address, UNIXAddress) else "unknown", isinstance(address, UNIXAddress)
-        )
+            return cls(format_address(address.host, address.port), is_local(address))
+        return cls("unix" if isinstance(address, UNIXAddress) else "unknown", is_local(address))

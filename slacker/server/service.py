@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -32,6 +32,10 @@ from slacker.server.functions import Exposable, Functions
 from slacker.server.limits import Limits
 from slacker.server.peer import PeerInfo
 from slacker.server.workers import WorkerPool, Workers
+from slacker.tls import ServerTls
+
+if TYPE_CHECKING:
+    from slacker.server.auth import Authenticator
 
 _DEFAULT_LIMITS = Limits()
 
@@ -71,6 +75,9 @@ class SlackerServer(Service):
         without.
     :param interceptors: look at calls on their way, and may change what comes of them.
     :param debug: tell callers the stack trace of an exception, too.
+    :param tls: encrypts what is listened on, except ``ssl:`` endpoints (which do it themselves) and ``unix:``
+        ones.
+    :param auth: who may call what. Nobody else is served, on this machine neither.
     :raises ConfigurationError: if something cannot be exposed under the name it has.
     """
 
@@ -90,6 +97,8 @@ class SlackerServer(Service):
         content_types: Sequence[str] | None = None,
         interceptors: Sequence[Interceptor] = (),
         debug: bool = False,
+        tls: ServerTls | None = None,
+        auth: Authenticator | None = None,
         reactor: object | None = None,
     ) -> None:
         if reactor is None:
@@ -112,7 +121,10 @@ class SlackerServer(Service):
         self.codecs = BY_ID if content_types is None else _pinned(content_types)
         self.interceptors = tuple(interceptors)
         self.debug = debug
+        self.tls = tls
+        self.auth = auth
         self.seconds = self._clock.seconds
+        self.call_later = self._clock.callLater
         self.limits = limits
         self.drain_timeout = drain_timeout
         self.draining = False
@@ -147,6 +159,8 @@ class SlackerServer(Service):
 
     def _listen(self, endpoint: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         try:
+            if self.tls is not None:
+                factory = self.tls.factory_for(endpoint, factory)
             listening: Deferred[IListeningPort] = serverFromString(self._reactor, endpoint).listen(factory)
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise ConfigurationError(

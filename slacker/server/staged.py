@@ -75,6 +75,10 @@ class StagedCalls:
     def _admit(self, caller: Caller, name: str) -> Function:
         """The function of this name, if this caller may call it now."""
         server = self._server
+        if server.auth is not None:  # again: an interceptor may have changed the name
+            identity = caller.peer.identity
+            if identity is None or not identity.may_call(name.partition("/")[0]):
+                raise AccessDenied(f"{caller.peer.address} may not call {name}", function=name)
         function = self._execution.find(name)
         if function is None:
             raise FunctionNotFound(f"there is no function {name}", function=name)
