@@ -22,7 +22,7 @@ from slacker.cluster.routes import Route, Routes
 from slacker.cluster.zookeeper_discovery import ZookeeperDiscovery
 from slacker.errors import ConfigurationError, NotSent, Unavailable
 from slacker.interceptors import Interceptor
-from slacker.zookeeper import ZookeeperClient, ZookeeperTls
+from slacker.zookeeper import State, ZookeeperClient, ZookeeperTls
 
 _log = Logger()
 
@@ -294,11 +294,26 @@ class ClusterClient:
             _log.warn("{reason}", reason=failure.getErrorMessage())
 
     def _described(self, ask: Callable[[], Deferred[Any]]) -> Deferred[Any]:
-        try:
-            self._start()
-            return ask().addTimeout(self._defaults.timeout, self._clock, self._not_described)
-        except (ConfigurationError, NotSent) as error:
-            return fail(error)
+        asked = Deferred.fromCoroutine(self._ask(ask))
+        return asked.addTimeout(self._defaults.timeout, self._clock, self._not_described)
+
+    async def _ask(self, ask: Callable[[], Deferred[Any]]) -> Any:
+        """Ask ZooKeeper, as soon as it is connected."""
+        self._start()
+        zookeeper = self._zookeeper
+        if zookeeper is not None and not zookeeper.connected:
+            connected: Deferred[None] = Deferred()
+
+            def listen(state: State) -> None:
+                if state is State.CONNECTED and not connected.called:
+                    connected.callback(None)
+
+            zookeeper.add_listener(listen)
+            try:
+                await connected
+            finally:
+                zookeeper.remove_listener(listen)
+        return await ask()
 
     def _not_described(self, result: object, seconds: float) -> Failure:
         return Failure(Unavailable(f"ZooKeeper could not be asked within {seconds} s"))

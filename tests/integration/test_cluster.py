@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from slacker import ClusterClient, ClusterServer, SlackerServer, Unavailable
 from slacker.content import loads
-from slacker.content.values import Keyword
+from slacker.content.values import Keyword, Symbol
 from slacker.server import nonblocking
 from tests.integration.processes import until
 from tests.integration.real_zookeeper import RealZooKeeper, require_real_zookeeper
@@ -80,6 +80,45 @@ class Scenarios(Cluster):
         self.assertEqual(stat.ephemeralOwner, member.zookeeper.session_id)
         meta, _ = await zookeeper.get(f"{root}/functions/m/echo")
         self.assertIn(Keyword("arglists"), loads("clj", meta or b""))
+
+    async def test_functions_and_metadata_are_answered_from_zookeeper_at_first_use_too(self) -> None:
+        member = await self.serve()
+        await member.when_published()
+        self.proxy.cut()
+        client = self.cluster(zk=self.proxy.address)
+        functions = client.functions()
+        self.proxy.restore()
+        self.assertEqual(await functions, ["m/echo", "n/where"])
+        self.assertEqual(await client.functions("m/"), ["m/echo"])
+        self.assertEqual((await client.meta("m/echo"))[Keyword("name")], Symbol("echo"))
+        self.assertEqual(await client.meta("m/none"), {})
+
+    async def test_weights_and_changes_of_server_data_are_followed(self) -> None:
+        told: list[Any] = []
+        client = self.cluster(on_server_data=lambda address, data: told.append((address, data)))
+        one = await self.serve(server_data={Keyword("weight"): 0})
+        two = await self.serve()
+        await self.sees(client, one, two)
+        weighted = client.function("n/where", grouping="weighted")
+        await weighted()
+        await until(lambda: client.server_data(str(one.address)) is not None, "the server data")
+        self.assertEqual({await weighted() for _ in range(20)}, {two.address})
+        await one.set_server_data({Keyword("weight"): 1})
+        await until(lambda: (one.address, {Keyword("weight"): 1}) in told, "the change being told")
+
+    async def test_a_call_of_the_leader_goes_to_the_one_that_leads(self) -> None:
+        client = self.cluster()
+        one, two = await self.serve(), await self.serve()
+        await self.sees(client, one, two)
+        leader = await client.call("n", "where", grouping="leader")
+        self.assertEqual(
+            [member.is_leader("n") for member in (one, two)], [leader == m.address for m in (one, two)]
+        )
+        leaving, staying = (one, two) if leader == one.address else (two, one)
+        await leaving.stop()
+        self.assertEqual(await client.call("n", "where", grouping="leader", timeout=30.0), staying.address)
+        status = client.status()["n"]
+        self.assertEqual((status.servers, status.leader), ((staying.address,), staying.address))
 
     async def test_a_server_that_stops_is_left_without_a_failed_call(self) -> None:
         client = self.cluster()
