@@ -1,27 +1,25 @@
-"""The servers that calls may go to: one connection to each, opened and closed as the cluster changes."""
+"""The servers that calls may go to, by namespace, as the cluster and their connections change."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from attrs import Factory, define
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from slacker.client import Client
+from slacker.cluster.connections import Connections
 from slacker.cluster.discovery import IDiscovery, NamespaceView
 from slacker.cluster.grouping import Loads, Sampler, weight_of
 from slacker.content.values import Keyword
 
-#: Seconds between two looks at whether a server that left the cluster has answered its last call.
-_RETIRE_PAUSE = 0.5
-
-# Connections are opened so many at a time, so that a thousand servers that join within seconds neither block
-# the reactor nor use up the process's sockets in connecting state: 10 every 20 ms are 500 in a second.
-_OPEN_AT_ONCE = 10
-_OPEN_PAUSE = 0.02
+# To look through its servers again costs a route some microseconds for each. One with so many connected ones
+# waits so many seconds until it counts a further one in, so that while a thousand join, not every call pays
+# for that. One whose connection breaks is counted out at once.
+_MANY = 100
+_RIPE_AFTER = 0.05
 
 _WEIGHT = Keyword("weight")
 
@@ -110,14 +108,12 @@ class Routes:
         clock: IReactorTime,
     ) -> None:
         self.routes: dict[str, Route] = {}
-        self.clients: dict[str, Client] = {}
         self._discovery = discovery
-        self._connect = connect
         self._clock = clock
-        self._users: dict[str, int] = {}  # address → followed namespaces that have it
-        self._retiring: dict[str, IDelayedCall] = {}
-        self._to_open: deque[Client] = deque()
-        self._opening: IDelayedCall | None = None
+        self._connections = Connections(lambda address: connect(address, self._client_changed), clock)
+        self.clients = self._connections.clients
+        self._ripening: dict[Route, None] = {}
+        self._ripe: IDelayedCall | None = None
         self._in_flight: dict[Client, int] | None = None  # counted once somebody wants to know
         self._counting: list[Route] = []
         self._closed = False
@@ -139,14 +135,12 @@ class Routes:
     def close(self) -> Deferred[None]:
         """Close all connections, and let who waits for a server hear that there will be none."""
         self._closed = True
-        for timer in self._retiring.values():
-            timer.cancel()
-        if self._opening is not None:
-            self._opening.cancel()
-        closing = [client.close() for client in self.clients.values()]
+        if self._ripe is not None:
+            self._ripe.cancel()
+        closing = self._connections.close()
         for route in self.routes.values():
             route.changed()
-        return DeferredList(closing).addCallback(lambda _: None)
+        return closing
 
     # Calls in flight
 
@@ -178,56 +172,37 @@ class Routes:
     # Connections
 
     def _view_changed(self, view: NamespaceView) -> None:
-        """Open connections to new servers, and let go those that no followed namespace has any more."""
+        """Want connections to new servers, and none to those that no followed namespace has any more."""
         route = self.routes.get(view.namespace)
         if route is None or self._closed:
             return
         servers = frozenset(view.servers)
         gone, new, route.known = route.known - servers, servers - route.known, servers
         route.had_servers = route.had_servers or bool(servers)
-        for address in new:
-            self._users[address] = self._users.get(address, 0) + 1
-            if address not in self.clients:
-                client = self.clients[address] = self._connect(address, self._client_changed)
-                self._to_open.append(client)
-        for address in gone:
-            self._users[address] -= 1
-            self._retire(address)
-        if self._to_open and self._opening is None:
-            self._open_some()
+        self._connections.change(new, gone)
         route.changed()
 
-    def _open_some(self) -> None:
-        self._opening = None
-        for _ in range(min(_OPEN_AT_ONCE, len(self._to_open))):
-            self._to_open.popleft().connect()
-        if self._to_open:
-            self._opening = self._clock.callLater(_OPEN_PAUSE, self._open_some)
-
     def _client_changed(self, client: Client) -> None:
-        """A connection was made or broke: its server is chosen, or not, from this moment on."""
+        """A connection was made or broke: its server is chosen, or not, from this moment on, or soon."""
         for route in self.routes.values():
-            if client.address in route.known:
+            if client.address not in route.known:
+                continue
+            if client.connected and len(route.servers) >= _MANY and not self._closed:
+                self._ripening[route] = None
+            else:
                 route.changed()
+        if self._ripening and self._ripe is None:
+            self._ripe = self._clock.callLater(_RIPE_AFTER, self._ripened)
+
+    def _ripened(self) -> None:
+        self._ripe = None
+        ripe, self._ripening = self._ripening, {}
+        for route in ripe:
+            route.changed()
 
     def _data_changed(self, address: str, data: Any) -> None:
         for route in self.routes.values():
             route.weights_changed()
-
-    def _retire(self, address: str) -> None:
-        """Close the connection to a server that left, once it has answered its last call."""
-        if self._users[address] or self._closed or address in self._retiring:
-            return
-        client = self.clients[address]
-        if client.in_flight:
-            self._retiring[address] = self._clock.callLater(_RETIRE_PAUSE, self._retire_again, address)
-        else:
-            del self.clients[address], self._users[address]
-            client.close()
-
-    def _retire_again(self, address: str) -> None:
-        del self._retiring[address]
-        self._retire(address)
 
 
 def _cancel(result: Any, timer: IDelayedCall) -> Any:

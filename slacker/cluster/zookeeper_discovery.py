@@ -16,7 +16,7 @@ from slacker.cluster.discovery import IDiscovery, NamespaceView, check_room
 from slacker.cluster.layout import Layout, is_server, leader_address, server_data_value
 from slacker.errors import ConfigurationError, ContentError
 from slacker.zookeeper import NoNodeException, Stat, ZookeeperClient
-from slacker.zookeeper.recipes import ChildrenWatch, DataWatch
+from slacker.zookeeper.recipes import ChildrenWatch, DataWatch, Slots
 
 _log = Logger()
 
@@ -42,6 +42,9 @@ class ZookeeperDiscovery:
         self._namespaces: dict[str, _Namespace] = {}
         self._data: dict[str, _ServerData] = {}
         self._absent: set[str] = set()  # those of _data without a node
+        # After a reconnect namespaces are read first, and quickly.
+        self._slots = Slots(clock)
+        self._data_slots = Slots(clock)
         self._subscribers: list[Callable[[NamespaceView], None]] = []
         self._data_subscribers: list[Callable[[str, Any], object]] = []
         self._running = False
@@ -65,7 +68,14 @@ class ZookeeperDiscovery:
         known = self._namespaces.get(namespace)
         if known is None:
             check_room(self._namespaces, namespace)
-            known = _Namespace(namespace, self._zookeeper, self._layout, self._clock, self._changed)
+            known = _Namespace(
+                namespace,
+                self._zookeeper,
+                self._layout,
+                self._clock,
+                slots=self._slots,
+                changed=self._changed,
+            )
             self._namespaces[namespace] = known
             if self._running:
                 known.start()
@@ -81,6 +91,7 @@ class ZookeeperDiscovery:
                 self._zookeeper,
                 self._layout,
                 self._clock,
+                slots=self._data_slots,
                 answered=self._data_answered,
                 changed=self._data_changed,
             )
@@ -128,8 +139,10 @@ class ZookeeperDiscovery:
     def _changed(self, view: NamespaceView) -> None:
         for subscriber in self._subscribers:
             _call(subscriber, view)
-        for address in list(self._absent):
-            self._data_answered(address, there=False)
+        if self._absent:
+            alive = {address for known in self._namespaces.values() for address in known.view.servers}
+            for address in self._absent - alive:
+                self._forget(address)
 
     def _data_changed(self, address: str, value: Any) -> None:
         for subscriber in self._data_subscribers:
@@ -145,8 +158,11 @@ class ZookeeperDiscovery:
         elif any(address in namespace.view.servers for namespace in self._namespaces.values()):
             self._absent.add(address)
         else:
-            self._absent.discard(address)
-            self._data.pop(address).stop()
+            self._forget(address)
+
+    def _forget(self, address: str) -> None:
+        self._absent.discard(address)
+        self._data.pop(address).stop()
 
 
 def _call(subscriber: Callable[[NamespaceView], None], view: NamespaceView) -> None:
@@ -165,6 +181,8 @@ class _Namespace:
         zookeeper: ZookeeperClient,
         layout: Layout,
         clock: IReactorTime,
+        *,
+        slots: Slots,
         changed: Callable[[NamespaceView], None],
     ) -> None:
         self.view = NamespaceView(namespace)
@@ -174,8 +192,10 @@ class _Namespace:
         self._bad: set[str] = set()  # children that are no servers, as of the last answer
         self._grace: IDelayedCall | None = None
         self._watches: list[ChildrenWatch | DataWatch] = [
-            DataWatch(zookeeper, layout.leader(namespace), self._leader_answered, clock=clock),
-            ChildrenWatch(zookeeper, layout.namespace(namespace), self._children_answered, clock=clock),
+            DataWatch(zookeeper, layout.leader(namespace), self._leader_answered, clock=clock, slots=slots),
+            ChildrenWatch(
+                zookeeper, layout.namespace(namespace), self._children_answered, clock=clock, slots=slots
+            ),
         ]
 
     def start(self) -> None:
@@ -250,6 +270,7 @@ class _ServerData:
         layout: Layout,
         clock: IReactorTime,
         *,
+        slots: Slots,
         answered: Callable[..., None],
         changed: Callable[[str, Any], None],
     ) -> None:
@@ -257,7 +278,7 @@ class _ServerData:
         self._changed = changed
         self._address = address
         self._tell = answered
-        self._watch = DataWatch(zookeeper, layout.server(address), self._answered, clock=clock)
+        self._watch = DataWatch(zookeeper, layout.server(address), self._answered, clock=clock, slots=slots)
 
     def start(self) -> None:
         self._watch.start()

@@ -38,6 +38,31 @@ _RETRY_MOST = 30.0
 _ROUNDS = 5
 
 
+class Slots:
+    """Times to begin something, so many in each interval.
+
+    It takes a watch some 50 µs of the reactor's time to begin to read: a thousand that all have to, after a
+    reconnect, spread over half a second, and leave the reactor to others in between.
+    """
+
+    def __init__(self, clock: IReactorTime, size: int = 10, interval: float = 0.005) -> None:
+        self._clock = clock
+        self._size = size
+        self._interval = interval
+        self._begin = float("-inf")  # of the interval that is being filled
+        self._left = 0
+
+    def wait(self) -> float:
+        """Take the next free slot: seconds until then, 0 if it is now."""
+        now = self._clock.seconds()
+        if now >= self._begin + self._interval:
+            self._begin, self._left = now, self._size
+        elif not self._left:
+            self._begin, self._left = self._begin + self._interval, self._size
+        self._left -= 1
+        return max(0.0, self._begin - now)
+
+
 class _Watch(Generic[_T]):
     """One read in flight at most and one more due: events only say that there is something to read."""
 
@@ -48,11 +73,14 @@ class _Watch(Generic[_T]):
         answered: Callable[[_T | None], object],
         *,
         clock: IReactorTime,
+        slots: Slots | None = None,
     ) -> None:
+        """:param slots: when to read, shared with other watches; None: as soon as there is a reason."""
         self.path = path
         self._client = client
         self._answered = answered
         self._clock = clock
+        self._slots = slots
         self._known = False  # whether the node was there at the last answer
         self._zxid = -1  # nothing older than this is believed without a sync
         self._events: set[Deferred[ClientEvent]] = set()
@@ -105,6 +133,8 @@ class _Watch(Generic[_T]):
             self._again = True
             return
         pause = self._last_read + _READ_INTERVAL - self._clock.seconds()
+        if self._slots is not None:
+            pause = max(pause, self._slots.wait())
         if pause > 0:
             self._timer = self._clock.callLater(pause, self._go)
         else:
