@@ -41,6 +41,7 @@ class Channel:
         keepalive: float,
         max_frame: int,
         version: int,
+        auth: str | None,
         changed: Callable[[], None],
     ) -> None:
         self.address = address
@@ -59,6 +60,7 @@ class Channel:
             keepalive=keepalive,
             max_frame=max_frame,
             version=version,
+            auth=auth,
         )
         self._codec = codec
         self._interrupt_any_peer = interrupt_any_peer

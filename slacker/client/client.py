@@ -11,6 +11,7 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 
 from slacker.address import parse_address
+from slacker.client.authentication import checked_token
 from slacker.client.channel import Channel
 from slacker.client.inspection import inspect
 from slacker.client.names import codec_named, wire_name
@@ -22,6 +23,7 @@ from slacker.errors import ConfigurationError, SlackerError
 from slacker.interceptors.call import Call, Interceptor
 from slacker.interceptors.context import outgoing_extensions
 from slacker.interceptors.stages import Stages, drive
+from slacker.tls import ClientTls
 from slacker.wire import DEFAULT_MAX_FRAME, InspectCommand, Request, encode, encode_request
 
 
@@ -55,6 +57,10 @@ class Client:
         that is not of this project is told only with ``interrupt_any_peer``.
     :param interrupt_any_peer: interrupt calls on every server. Clojure's slacker 0.18 closes the connection
         then, and all calls on it are lost.
+    :param tls: encrypt the connection, and trust only servers with a certificate for the host of ``address``:
+        True for those that an authority of the system has signed, or a :class:`~slacker.tls.ClientTls`.
+    :param auth: ``name:token``, shown to the server before any call. It is sent over TLS, or to a server on
+        this machine; to every other, calls fail with :class:`~slacker.errors.NotSent`.
     :param endpoint: connect through this instead of TCP to ``address``, which then only names the server.
     :param on_change: called with this client whenever :attr:`connected` changes.
     :raises ConfigurationError: if one of these is wrong.
@@ -75,6 +81,8 @@ class Client:
         interceptors: Sequence[Interceptor] = (),
         interrupt_on_timeout: bool = False,
         interrupt_any_peer: bool = False,
+        tls: ClientTls | bool = False,
+        auth: str | None = None,
         endpoint: IStreamClientEndpoint | None = None,
         on_change: Callable[[Client], None] | None = None,
         reactor: object | None = None,
@@ -92,6 +100,9 @@ class Client:
                 raise ConfigurationError(f"{what} should be more than 0 seconds, not {value}")
         if version not in (5, 6):
             raise ConfigurationError(f"version should be 5 or 6, not {version!r}")
+        endpoint = endpoint or HostnameEndpoint(reactor, host, port, timeout=connect_timeout)
+        if tls:
+            endpoint = (ClientTls() if tls is True else tls).secure(endpoint, host)
         self.address = address
         self._on_change = on_change
         self._stages = Stages(interceptors)
@@ -100,7 +111,7 @@ class Client:
         self._encode_request = encode_request if version == 6 else _encode_request_v5
         self._channel = Channel(
             address,
-            endpoint or HostnameEndpoint(reactor, host, port, timeout=connect_timeout),
+            endpoint,
             clock,
             codec=None if content_type == "auto" else codec_named(content_type),
             timeout=timeout,
@@ -110,6 +121,7 @@ class Client:
             keepalive=keepalive,
             max_frame=max_frame,
             version=version,
+            auth=None if auth is None else checked_token(auth),
             changed=self._changed,
         )
 

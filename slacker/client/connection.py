@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -13,9 +13,13 @@ from zope.interface import implementer
 
 from slacker._version import VERSION
 from slacker.client.answers import error_of, value_of
+from slacker.client.authentication import rejection
 from slacker.content import get
 from slacker.errors import ConnectionLost, ContentError, NotSent, PeerProtocolError, ProtocolError
+from slacker.tls import encrypted, is_local, looks_like_tls, reason_of
 from slacker.wire import (
+    AuthAck,
+    AuthRequest,
     ClientHello,
     Decoder,
     Error,
@@ -38,6 +42,12 @@ SOFTWARE = f"txslacker/{VERSION}"
 #: Seconds that a peer gets to answer a hello. Old peers (0.16) never do: they cannot parse it, and stall.
 HELLO_TIMEOUT = 1.5
 
+#: Seconds that a peer gets for a TLS handshake.
+HANDSHAKE_TIMEOUT = 5.0
+
+#: Seconds that a peer gets to say what it thinks of a token. Servers wait a little before they reject one.
+AUTH_TIMEOUT = 5.0
+
 #: Seconds that a closing connection waits for the peer to take what was written.
 CLOSE_TIMEOUT = 1.0
 
@@ -46,13 +56,14 @@ CLOSE_TIMEOUT = 1.0
 MAX_UNSENT = 64 * 1024 * 1024
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHandshakeListener)
 class ClientConnection(Protocol):
     """The client's end of a connection.
 
-    It greets first: with a hello, or with a ping where the peer is known not to understand one. Only a peer
-    that has answered is used for calls, so that a process that was stopped and merely accepts connections is
-    not taken for a server.
+    Over TLS it waits for the end of the handshake. Then it greets: with a hello, or with a ping where the peer
+    is known not to understand one. Only a peer that has answered is used for calls, so that a process that was
+    stopped and merely accepts connections is not taken for a server. Before calls comes the token, if there
+    is one.
 
     :ivar peer_software: what the peer's hello says it is; empty for a peer without one.
     """
@@ -68,6 +79,7 @@ class ClientConnection(Protocol):
         self._out: list[bytes] = []
         self._reading = False
         self._ready = False
+        self._token_sent = False
         self._lost_because = ""
         self.paused = False
         self._unsent = 0
@@ -82,6 +94,15 @@ class ClientConnection(Protocol):
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)
         self._link.made(self)
+        if encrypted(self.transport):
+            self._set_timer(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
+        else:
+            self._greet()
+
+    def handshakeCompleted(self) -> None:
+        self._greet()
+
+    def _greet(self) -> None:
         if self._say_hello:
             self.send(encode(ClientHello(SOFTWARE, self._link.name)))
         else:
@@ -90,7 +111,7 @@ class ClientConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stop_timer()
-        self._link.lost(self, self._lost_because or reason.getErrorMessage())
+        self._link.lost(self, self._lost_because or reason_of(reason))
 
     def dataReceived(self, data: bytes) -> None:
         self._heard = True
@@ -126,7 +147,9 @@ class ClientConnection(Protocol):
         self._reading = False
         self._flush()
         if broken is not None:
-            self.abort(f"the server sent something that is no slacker frame: {broken}")
+            tls = not self._ready and looks_like_tls(data)
+            what = "TLS, which tls= is for" if tls else f"something that is no slacker frame: {broken}"
+            self.abort(f"the server sent {what}")
 
     # A peer that does not read
 
@@ -186,6 +209,8 @@ class ClientConnection(Protocol):
         if isinstance(frame, (Error, InspectAck)):
             call = self._calls.pop(frame.tid, None)
             if call is None:
+                if isinstance(frame, Error):
+                    self._token_answered(frame)
                 return
             if call.receive is not None:
                 call.receive(frame)
@@ -202,6 +227,8 @@ class ClientConnection(Protocol):
         elif isinstance(frame, Pong):
             if not self._say_hello:
                 self._greeted()
+        elif isinstance(frame, AuthAck):
+            self._token_answered(frame)
         elif isinstance(frame, Malformed):
             self.log.warn("{server} sent {reason}", server=self._link.address, reason=frame.reason)
         # What else there is makes no sense from a server, and an answer to it would make none to the server.
@@ -209,11 +236,45 @@ class ClientConnection(Protocol):
     # Whether the peer lives
 
     def _greeted(self) -> None:
-        if self._ready:
+        if self._ready or self._token_sent:
             return
+        token = self._link.auth
+        if token is None:
+            self._begin()
+        elif encrypted(self.transport) or is_local(self.transport.getPeer()):
+            self._token_sent = True
+            self.send(encode(AuthRequest(0, token, self._link.version)))
+            self._set_timer(AUTH_TIMEOUT, self._token_timed_out)
+        else:
+            self._refuse(
+                "the connection is not encrypted, so this client's token was not sent; give tls=, too"
+            )
+
+    def _token_answered(self, answer: AuthAck | Error) -> None:
+        if self._ready or not self._token_sent:
+            return
+        reason = rejection(answer)
+        if reason is None:
+            self._begin()
+        else:
+            self._refuse(reason)
+
+    def _refuse(self, reason: str) -> None:
+        """Calls on this server make no sense, and will not soon."""
+        self._link.refused()
+        self.abort(reason)
+
+    def _begin(self) -> None:
+        """Calls may come."""
         self._ready = True
         self._keep_alive()
         self._link.ready(self)
+
+    def _handshake_timed_out(self) -> None:
+        self.abort(f"no end of the TLS handshake within {HANDSHAKE_TIMEOUT} s; does the server speak TLS?")
+
+    def _token_timed_out(self) -> None:
+        self._refuse(f"no answer to this client's token within {AUTH_TIMEOUT} s")
 
     def _greeting_timed_out(self) -> None:
         self._link.greeting_failed()

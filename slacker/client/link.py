@@ -22,6 +22,7 @@ from slacker.client.pending import PendingCall
 # is random, so that the clients of a restarted server do not come all at once.
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+_ENOUGH_FAILURES = 10  # for the longest pause
 
 
 class LinkUser(Protocol):
@@ -41,6 +42,7 @@ class Link:
     """Connects, greets, and does so again whenever the connection breaks, until closed.
 
     :param calls: the table in which connections find the call that an answer belongs to.
+    :param auth: the token that the server is shown.
     :ivar connection: the one that may be used for calls; None while there is none.
     :ivar broken: why the last attempt failed; None until one fails, and once one succeeds.
     """
@@ -59,6 +61,7 @@ class Link:
         keepalive: float,
         max_frame: int,
         version: int,
+        auth: str | None,
     ) -> None:
         self.connection: ClientConnection | None = None
         self.broken: str | None = None
@@ -69,6 +72,7 @@ class Link:
         self.keepalive = keepalive
         self.max_frame = max_frame
         self.version = version
+        self.auth = auth
         self._user = user
         self._open: ClientConnection | None = None  # also while it is being greeted
         self._failures = 0
@@ -122,6 +126,10 @@ class Link:
         """A peer has not answered: the next connection goes without a hello, or with one again."""
         self._say_hello = not self._say_hello and self.version == 6
 
+    def refused(self) -> None:
+        """The server does not want this client, which will not change soon: the next attempt can wait."""
+        self._failures = _ENOUGH_FAILURES
+
     def _drop(self, reason: str) -> None:
         if self.connection is None:
             return
@@ -140,7 +148,7 @@ class Link:
 
     def _pause(self, attempt: int) -> float:
         """Seconds before the next attempt, by the attempts that led to no usable connection."""
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, _ENOUGH_FAILURES))
         return pause * random.uniform(0.5, 1.0)
 
 
