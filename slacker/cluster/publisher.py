@@ -6,25 +6,23 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, 
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from slacker.cluster import layout as nodes
 from slacker.cluster.layout import Layout
+from slacker.cluster.membership import Membership
 from slacker.content.values import Keyword
 from slacker.errors import ConfigurationError, ContentError
 from slacker.zookeeper import (
-    BadVersionException,
-    ClientEvent,
-    EventType,
     NodeExistsException,
     NoNodeException,
     ZookeeperClient,
     ZookeeperError,
     is_connection_exception,
 )
-from slacker.zookeeper.election import Election, Lease
+from slacker.zookeeper.lease import Lease
 from slacker.zookeeper.recipes import OwnedEphemeral, create_path
 from slacker.zookeeper.reconciler import Reconciler
 
@@ -34,11 +32,12 @@ _log = Logger()
 _STOP_LIMIT = 5.0
 # Seconds (give or take a fifth) between two looks at everything without a reason.
 _AUDIT = 30.0
-# How often the leader's name is written before the next pass tries again, when somebody else writes it, too.
-_ROUNDS = 5
+# Seconds after a foreign deletion until everything is looked at once more: whoever deletes one node may be at
+# work on the whole tree, and not all of it is watched.
+_SECOND_LOOK = 2.0
 
 
-def _nobody_asks(namespace: str, leads: bool) -> None:
+def _nobody(namespace: str, leads: bool) -> None:
     """Stands for a call-back that was not given."""
 
 
@@ -71,13 +70,14 @@ class Publisher:
         clock: IReactorTime,
         hidden: Collection[str] = (),
         offline: Collection[str] = (),
-        on_leadership: Callable[[str, bool], object] = _nobody_asks,
+        on_leadership: Callable[[str, bool], object] = _nobody,
     ) -> None:
         self.address = address
         self._zookeeper = zookeeper
         self._layout = layout
         self._clock = clock
         self._stopped = False
+        self._second_look: IDelayedCall | None = None
         try:
             self._functions = {
                 namespace: {
@@ -92,7 +92,7 @@ class Publisher:
         self._server = self._ephemeral(layout.server(address), data)
         lease = Lease(zookeeper, clock=clock)
         self._namespaces = {
-            name: _Namespace(
+            name: Membership(
                 name,
                 layout,
                 self._ephemeral(layout.member(name, address), b""),
@@ -173,6 +173,7 @@ class Publisher:
             an error. Closing the client removes whatever is left.
         """
         self._stopped = True
+        self._cancel_second_look()
         self._reconciler.stop()
         leaving = [done for namespace in self._namespaces.values() for done in namespace.stop()]
         left = Deferred.fromCoroutine(self._leave(leaving))
@@ -202,12 +203,23 @@ class Publisher:
         def disturbed() -> None:
             _log.warn("{path} was deleted or changed by somebody; publishing again", path=path)
             self.request()
+            self._cancel_second_look()
+            self._second_look = self._clock.callLater(_SECOND_LOOK, self._look_again)
 
         return OwnedEphemeral(self._zookeeper, path, data, disturbed)
 
     def request(self) -> None:
         """Have a pass soon: something is, or may be, otherwise than desired."""
         self._reconciler.request()
+
+    def _look_again(self) -> None:
+        self._second_look = None
+        self.request()
+
+    def _cancel_second_look(self) -> None:
+        second_look, self._second_look = self._second_look, None
+        if second_look is not None:
+            second_look.cancel()
 
     async def _pass(self) -> None:
         """What is not to be found goes first. Then upstream's order: what is described before what is found,
@@ -286,97 +298,3 @@ class _Steps:
         """Raise the first refusal there was, if any."""
         if self._refusal is not None:
             raise self._refusal
-
-
-class _Namespace:
-    """One namespace of a server: whether clients find it, its election, and who is named as its leader.
-
-    :param member: the node by which clients find it.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        layout: Layout,
-        member: OwnedEphemeral,
-        lease: Lease,
-        *,
-        address: str,
-        on_leadership: Callable[[str, bool], object],
-        wanted: bool,
-    ) -> None:
-        self.name = name
-        self.wanted = wanted
-        self.election = Election(lease, layout.mutex(name), self._leads, proclaim=self._proclaim)
-        self._member = member
-        self._zookeeper = lease.client
-        self._layout = layout
-        self._address = nodes.leader_bytes(address)
-        self._on_leadership = on_leadership
-        self._event: Deferred[ClientEvent] | None = None  # on who is named as the leader
-
-    def want(self, wanted: bool) -> None:
-        """Be found, or not; the next pass makes it so. Leading ends at once."""
-        self.wanted = wanted
-        if not wanted:
-            self.election.withdraw()
-
-    async def prepare(self) -> None:
-        """The persistent nodes; upstream's clients need ``_leader`` with data before the first server."""
-        if await self._zookeeper.exists(self._layout.mutex(self.name)) is None:
-            await create_path(self._zookeeper, self._layout.namespace(self.name), None)
-            await create_path(self._zookeeper, self._layout.leader(self.name), b"")
-            await create_path(self._zookeeper, self._layout.mutex(self.name), None)
-
-    async def join(self) -> None:
-        """Be found, and stand in the election."""
-        await self._member.ensure()
-        if self.wanted:
-            self.election.stand()
-
-    async def leave(self) -> None:
-        """Be found no more."""
-        self.election.withdraw()
-        await self._member.remove()
-
-    def stop(self) -> list[Deferred[None]]:
-        """Leave for good: they fire when it is done, at once without a connection."""
-        resigned = self.election.stop()
-        if not self._zookeeper.connected:
-            return [resigned]
-        return [Deferred.fromCoroutine(self._member.remove()), resigned]
-
-    def _leads(self, leads: bool) -> None:
-        self._forget()
-        state = "leads" if leads else "leads no more"
-        _log.info("{address} {state}: {name}", address=self._address.decode(), state=state, name=self.name)
-        self._on_leadership(self.name, leads)
-
-    async def _proclaim(self) -> None:
-        """While leading: be named as the leader, and hear when somebody writes another name."""
-        path = self._layout.leader(self.name)
-        for _ in range(_ROUNDS):
-            self._forget()
-            result, event = self._zookeeper.get_and_watch(path)
-            self._event = event
-            data, stat = await result
-            if data == self._address:
-                event.addCallback(self._overwritten)
-                return
-            if not self.election.leads:
-                return
-            try:
-                await self._zookeeper.set(path, self._address, stat.version)
-            except BadVersionException:
-                continue
-        raise ZookeeperError(f"{path}: somebody else keeps writing who leads")
-
-    def _overwritten(self, event: ClientEvent) -> None:
-        if event.type in (EventType.CHANGED, EventType.DELETED):
-            self.election.request()
-
-    def _forget(self) -> None:
-        """Watch no more who is named."""
-        event, self._event = self._event, None
-        if event is not None:
-            event.cancel()

@@ -9,7 +9,8 @@ from typing import Any
 from twisted.internet.defer import gatherResults
 
 from slacker.zookeeper import ZookeeperClient
-from slacker.zookeeper.election import Election, Lease
+from slacker.zookeeper.election import Election
+from slacker.zookeeper.lease import Lease
 from tests.integration.processes import Child, pause, until
 from tests.integration.test_curator import JARS, require_curator
 from tests.integration.zookeepers import OnEmbedded, OnReal, ZooKeeperCase
