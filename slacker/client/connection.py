@@ -60,10 +60,10 @@ MAX_UNSENT = 64 * 1024 * 1024
 class ClientConnection(Protocol):
     """The client's end of a connection.
 
-    Over TLS it waits for the end of the handshake. Then it greets: with a hello, or with a ping where the peer
-    is known not to understand one. Only a peer that has answered is used for calls, so that a process that was
-    stopped and merely accepts connections is not taken for a server. Before calls comes the token, if there
-    is one.
+    Over TLS it waits for the end of the handshake. Then it greets: with a hello, or with a ping where the
+    peer is known not to understand one. Only a peer that has answered is used for calls, so that a process
+    that was stopped and merely accepts connections is not taken for a server. Before calls comes the token,
+    if there is one.
 
     :ivar peer_software: what the peer's hello says it is; empty for a peer without one.
     """

@@ -15,8 +15,10 @@ from slacker.cluster import ClusterServer
 from slacker.content import loads
 from slacker.errors import ConfigurationError, ContentError, ZookeeperError
 from slacker.server import SlackerServer
+from slacker.server.auth import Authenticator
 from slacker.tap.exposure import resolve_exposure
 from slacker.tap.starting import OneLineOptions, StartedService, listening
+from slacker.tls import ServerTls
 from slacker.zookeeper.embedded import EmbeddedZooKeeper
 from slacker.zookeeper.paths import parse_servers
 
@@ -65,6 +67,15 @@ class Options(OneLineOptions):
         ],
         ["threads", None, "10", "Worker threads."],
         ["queue-size", None, "3000", "Calls that may wait for a worker thread."],
+        ["tls-certificate", None, None, "PEM file of the server's certificate: listen with TLS."],
+        ["tls-key", None, None, "PEM file of its private key, if that is not in the certificate's file."],
+        [
+            "tls-client-ca",
+            None,
+            None,
+            "PEM file of the authorities that sign clients' certificates: let in nobody without one.",
+        ],
+        ["auth", None, None, "TOML file of who may call what: let in nobody else."],
     ]
 
     def opt_expose(self, text: str) -> None:
@@ -106,6 +117,14 @@ class Options(OneLineOptions):
         for name in ("zk-session-timeout", "zk-wait"):
             if self[name] is not None:
                 self[name] = _seconds(name, self[name])
+        for name in ("tls-key", "tls-client-ca"):
+            if self[name] is not None and self["tls-certificate"] is None:
+                raise UsageError(f"--{name} goes with the server's own certificate: add --tls-certificate")
+        self["tls"] = _usage(self._tls, self["tls-certificate"])
+        self["auth"] = _usage(Authenticator.from_file, self["auth"])
+
+    def _tls(self, certificate: str) -> ServerTls:
+        return ServerTls(certificate=certificate, key=self["tls-key"], client_ca=self["tls-client-ca"])
 
 
 def parse_zk(text: str) -> str | int:
@@ -136,7 +155,11 @@ class Member(StartedService):
         self._options = options
         self._zookeeper: EmbeddedZooKeeper | None = None
         self._server = SlackerServer(
-            options["expose"], threads=options["threads"], queue_size=options["queue-size"]
+            options["expose"],
+            threads=options["threads"],
+            queue_size=options["queue-size"],
+            tls=options["tls"],
+            auth=options["auth"],
         )
         self._member: SlackerServer | ClusterServer = self._server
 
@@ -188,9 +211,10 @@ def makeService(options: Options) -> Service:
         sys.exit(f"twistd slacker: {error}")
 
 
-def _usage(read: Callable[[str], Any], text: str) -> Any:
+def _usage(read: Callable[[str], Any], text: str | None) -> Any:
+    """What the text of an option says; None where it was not given."""
     try:
-        return read(text)
+        return None if text is None else read(text)
     except ConfigurationError as error:
         raise UsageError(str(error)) from None
 
