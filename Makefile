@@ -3,8 +3,9 @@
 
 PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+SOAK := $(filter-out %/__init__.py %/load.py,$(wildcard tests/soak/*.py))
 CODE := slacker tests examples benchmarks docs setup.py twisted/plugins/slacker_plugin.py
-.PHONY: help demo test lint types docs bench clean
+.PHONY: help demo test soak lint types docs bench clean
 .NOTPARALLEL:
 # A recipe that was interrupted must not leave an environment that looks ready.
 .DELETE_ON_ERROR:
@@ -25,6 +26,9 @@ ifdef COVERAGE
 else
 	@.venv/test/bin/trial -j2 --reporter=text tests
 endif
+
+soak: .venv/test/ready-$(VERSION)  ## the nights a cluster must survive: processes killed, ZooKeeper gone (real ZooKeeper)
+	@.venv/test/bin/trial --reporter=text $(patsubst tests/soak/%.py,tests.soak.%,$(SOAK))
 
 lint: .venv/lint/ready-$(VERSION)  ## rules and format (ruff)
 	@.venv/lint/bin/ruff check --quiet $(CODE)
