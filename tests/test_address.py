@@ -17,6 +17,19 @@ class AddressTests(SynchronousTestCase):
             self.assertEqual(format_address(*parts), text)
 
     def test_anything_else_is_refused_with_the_text_in_the_message(self) -> None:
-        for text in ["", "host", "host:", ":1", "host:0", "host:65536", "host:x", "::1:1", "a b:1", "[]:1", "a/b:1", "h:²"]:
+        for text in [
+            "",
+            "host",
+            "host:",
+            ":1",
+            "host:0",
+            "host:65536",
+            "host:x",
+            "::1:1",
+            "a b:1",
+            "[]:1",
+            "a/b:1",
+            "h:²",
+        ]:
             error = self.assertRaises(ConfigurationError, parse_address, text)
             self.assertIn(repr(text), str(error))
