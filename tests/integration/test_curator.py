@@ -78,7 +78,7 @@ class CuratorTests(TestCase):
         await self.zookeeper.listen("tcp:0:interface=127.0.0.1")
 
     async def test_recipes_and_caches_work_through_lost_connections_and_expired_sessions(self) -> None:
-        folder = str(Path(self.mktemp()).resolve())
+        folder = os.path.abspath(self.mktemp())
         class_path = ":".join([folder, *map(str, JARS)])
         compiler = Child.start(
             ["javac", "-proc:none", "-implicit:none", "-nowarn", "-d", folder, "-cp", class_path, str(SOURCE)]
