@@ -12,8 +12,9 @@ and everything else as a JSON object ``{"error": …, "message": …}``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
@@ -26,9 +27,11 @@ from slacker.server.http_site import GatewaySite, error_body, too_large
 from slacker.server.peer import PeerInfo
 from slacker.server.pipeline import EXCEPTION, SUCCESS, Outcome, describe
 from slacker.server.running import RunningCall
+from slacker.tls import certificate_names, encrypted
 from slacker.wire import ResultCode
 
 if TYPE_CHECKING:
+    from slacker.server.auth import Identity
     from slacker.server.service import SlackerServer
 
 #: Operators' own: never answered here, to nobody.
@@ -49,18 +52,13 @@ _REFUSALS: Mapping[int, tuple[int, str, str]] = {
 }
 _INVALID = (400, "invalid-packet", "the call of {function} could not be read")
 
+_CHALLENGE = 'Bearer realm="slacker"'
+
 _WHERE = "functions are called by POST /<namespace>/<function>.<format>"
 
 
-class Identity(Protocol):
-    """Who a token belongs to."""
-
-    def may_call(self, namespace: str) -> bool:
-        """Whether it may call the functions of this namespace."""
-
-
 #: Whose token this is; None if it is nobody's. It compares in constant time.
-Authenticate = Callable[[str], Identity | None]
+Authenticate = Callable[[str], "Identity | None"]
 
 
 class _Target(NamedTuple):
@@ -90,15 +88,19 @@ class GatewayResource(Resource):
     Twisted keeps the bodies of a site's requests before any resource sees them: in a site of your own it is
     the site that limits them, and this resource refuses those beyond ``max_frame`` when it gets them.
 
-    :param authenticate: whose a bearer token is (``Authorization: Bearer …``). With it every call needs a
+    :param authenticate: whose a bearer token is (``Authorization: Bearer …``); None: as the server's ``auth``
+        says, if it has one (which may know the connection's certificate, too). With either every call needs a
         token; one that came neither over TLS nor from this machine is refused.
     """
 
+    log = Logger()
     isLeaf = True
 
     def __init__(self, server: SlackerServer, authenticate: Authenticate | None = None) -> None:
         Resource.__init__(self)
         self._server = server
+        if authenticate is None and server.auth is not None:
+            authenticate = server.auth.identify
         self._authenticate = authenticate
         self._codecs = {codec.name: codec for codec in server.codecs.values()}
 
@@ -122,8 +124,11 @@ class GatewayResource(Resource):
             request.finish()
             return
         peer = PeerInfo.at(request.getClientAddress())
+        peer.software = "HTTP"
         if self._authenticate is not None:
-            self._identify(self._authenticate, request, peer, target)
+            peer.identity = self._identity(self._authenticate, request, peer)
+            if not peer.identity.may_call(target.namespace):
+                raise _Refused(403, "acl-reject", f"you may not call functions of {target.namespace}")
         codec = self._codecs.get(target.format)
         if codec is None:
             known = ", ".join(self._codecs)
@@ -134,26 +139,26 @@ class GatewayResource(Resource):
             raise _Refused(413, "too-large", too_large(most))
         _Exchange(self._server, request, codec, target.function, peer).begin(arguments)
 
-    def _identify(self, identify: Authenticate, request: Request, peer: PeerInfo, target: _Target) -> None:
-        scheme, _, token = (request.getHeader("authorization") or "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise _Refused(
-                401, "unauthenticated", "a bearer token is needed", www_authenticate='Bearer realm="slacker"'
-            )
+    def _identity(self, identify: Authenticate, request: Request, peer: PeerInfo) -> Identity:
+        """Who has sent this, by the connection's certificate or the request's token."""
+        auth = self._server.auth
+        if auth is not None and encrypted(request.transport):
+            identity = auth.identify_certificate(certificate_names(request.transport))
+            if identity is not None:
+                return identity
+        scheme, _, token = (request.getHeader(b"authorization") or b"").partition(b" ")
+        if scheme.lower() != b"bearer":
+            raise _Refused(401, "unauthenticated", "a bearer token is needed", www_authenticate=_CHALLENGE)
         if not (peer.loopback or request.isSecure()):
             raise _Refused(
-                403, "acl-reject", "tokens are taken over TLS only; hold this one for known to others now"
+                403, "acl-reject", "tokens are taken over TLS only; others may have read this one: replace it"
             )
-        identity = identify(token.strip())
+        identity = identify(token.strip().decode("ascii", "replace"))
         if identity is None:
-            raise _Refused(
-                401,
-                "unauthenticated",
-                "the bearer token is nobody's",
-                www_authenticate='Bearer realm="slacker", error="invalid_token"',
-            )
-        if not identity.may_call(target.namespace):
-            raise _Refused(403, "acl-reject", f"you may not call functions of {target.namespace}")
+            self.log.info("{peer} is not let in: its token is nobody's", peer=peer.address)
+            challenge = f'{_CHALLENGE}, error="invalid_token"'
+            raise _Refused(401, "unauthenticated", "the bearer token is nobody's", www_authenticate=challenge)
+        return identity
 
 
 class _Exchange:
@@ -208,23 +213,25 @@ class _Exchange:
             _answer_error(self._request, status, error, message.format(function=self._function))
 
     def _answer_exception(self, data: bytes) -> None:
-        told = _told(self._codec, data)
-        text = str(told.pop("msg", "it raised an exception"))
+        text, stack_trace = _told(self._codec, data)
+        more = {"stacktrace": stack_trace} if stack_trace else {}
         if text.startswith(describe(ContentError(f"arguments of {self._function}"))):
-            _answer_error(self._request, 400, "invalid-arguments", text, **told)
+            _answer_error(self._request, 400, "invalid-arguments", text, **more)
         else:
-            _answer_error(self._request, 500, "exception", text, **told)
+            _answer_error(self._request, 500, "exception", text, **more)
 
 
-def _told(codec: Codec, data: bytes) -> dict[str, Any]:
-    """What the pipeline says of an exception: ``msg``, and in debug mode ``stacktrace``."""
+def _told(codec: Codec, data: bytes) -> tuple[str, list[str]]:
+    """The text of an exception, and in debug mode its stack trace: what the pipeline has written."""
     try:
         told = codec.loads(data)
     except ContentError:  # an interceptor's own words
-        return {}
-    if not isinstance(told, Mapping):
-        return {"msg": told}
-    return {key.text if isinstance(key, Keyword) else str(key): value for key, value in told.items()}
+        told = None
+    if isinstance(told, Mapping):
+        told = {key.text if isinstance(key, Keyword) else key: value for key, value in told.items()}
+        lines = told.get("stacktrace")
+        return str(told.get("msg")), [str(line) for line in lines] if isinstance(lines, list) else []
+    return told if isinstance(told, str) else "the call failed", []
 
 
 def _target(path: list[bytes]) -> _Target:

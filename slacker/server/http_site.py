@@ -104,6 +104,14 @@ class GatewayChannel(HTTPChannel):
         self._busy = False
         self._late = False
         HTTPChannel.requestDone(self, request)
+        if self._unsent > self.limits.max_unsent:
+            self.log.warn(
+                "closing {peer}: it does not read its answers, of which {count} bytes wait",
+                peer=self.peer.address,
+                count=self._unsent,
+            )
+            self._refused = True
+            self.transport.abortConnection()
 
     def pauseProducing(self) -> None:
         self._client_reads = False
@@ -121,8 +129,6 @@ class GatewayChannel(HTTPChannel):
         if waiting:
             # Requests that came in one read are all answered, whether the answers are read or not.
             self._unsent += len(data)
-            if self._unsent > self.limits.max_unsent:
-                self._give_up(f"it does not read its answers, of which {self._unsent} bytes wait")
 
     # What the server calls
 
@@ -164,11 +170,6 @@ class GatewayChannel(HTTPChannel):
             b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
             b"Connection: close\r\n\r\n%s" % (status, RESPONSES[status], len(body), body)
         )
-
-    def _give_up(self, reason: str) -> None:
-        self.log.warn("closing {peer}: {reason}", peer=self.peer.address, reason=reason)
-        self._refused = True
-        self.transport.abortConnection()
 
 
 class GatewayRequest(Request):
