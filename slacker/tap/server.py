@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 from twisted.application.service import Service
 from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -14,16 +15,20 @@ from twisted.python.usage import UsageError
 from slacker.cluster import ClusterServer
 from slacker.content import loads
 from slacker.errors import ConfigurationError, ContentError, ZookeeperError
-from slacker.server import SlackerServer
+from slacker.server import Limits, SlackerServer
 from slacker.server.auth import Authenticator
 from slacker.tap.exposure import resolve_exposure
-from slacker.tap.starting import OneLineOptions, StartedService, listening
+from slacker.tap.starting import OneLineOptions, StartedService, end_process, listening
 from slacker.tls import ServerTls
+from slacker.zookeeper import ZookeeperTls
 from slacker.zookeeper.embedded import EmbeddedZooKeeper
 from slacker.zookeeper.paths import parse_servers
 
 _EMBEDDED = "embedded"
 _EMBEDDED_PORT = 2181
+_ZK_AUTH = "SLACKER_ZK_AUTH"
+#: Names on the command line, and what kind of number each is.
+_LIMITS = {name.replace("_", "-"): kind for name, kind in get_type_hints(Limits).items()}
 
 
 class Options(OneLineOptions):
@@ -39,7 +44,17 @@ class Options(OneLineOptions):
         self["expose"] = []
         self["listen"] = []
         self["server_data"] = None
+        self["limits"] = {}
+        self["pools"] = {}
 
+    optFlags = [
+        [
+            "manager",
+            None,
+            "Expose slacker.cluster.manager, whose functions control this server, to this machine.",
+        ],
+        ["debug", None, "Tell callers the stack traces of exceptions."],
+    ]
     optParameters = [
         ["cluster", None, None, "Name of the cluster to join; needs --zk."],
         [
@@ -65,6 +80,22 @@ class Options(OneLineOptions):
             "HOST or HOST:PORT under which this server is published, instead of the address "
             "from which it reaches ZooKeeper and the port of the first --listen.",
         ],
+        [
+            "zk-auth",
+            None,
+            None,
+            "Who this server is to ZooKeeper: digest:USER:PASSWORD or sasl:USER:PASSWORD. Rather than on the "
+            f"command line, where everybody reads it, it may stand in the environment as {_ZK_AUTH}.",
+        ],
+        [
+            "zk-acl",
+            None,
+            None,
+            "Who may do what with the nodes it creates: creator, or entries like world:anyone:r.",
+        ],
+        ["zk-tls-ca", None, None, "PEM file of the authorities that sign ZooKeeper's certificate: use TLS."],
+        ["zk-tls-certificate", None, None, "PEM file of this server's certificate for ZooKeeper."],
+        ["zk-tls-key", None, None, "PEM file of its private key."],
         ["threads", None, "10", "Worker threads."],
         ["queue-size", None, "3000", "Calls that may wait for a worker thread."],
         ["tls-certificate", None, None, "PEM file of the server's certificate: listen with TLS."],
@@ -90,6 +121,23 @@ class Options(OneLineOptions):
         """Listen on a Twisted endpoint: tcp:2104, tcp:2104:interface=127.0.0.1… May be repeated."""
         self["listen"].append(text)
 
+    def opt_pool(self, text: str) -> None:
+        """A worker pool for one namespace: NAMESPACE=THREADS:QUEUE-SIZE. May be given several times."""
+        namespace, _, sizes = text.partition("=")
+        threads, colon, queue_size = sizes.partition(":")
+        if not (namespace and colon):
+            raise UsageError(f"--pool {text!r} should be NAMESPACE=THREADS:QUEUE-SIZE")
+        self["pools"][namespace] = (_whole("pool", threads, 1), _whole("pool", queue_size, 0))
+
+    def opt_limit(self, text: str) -> None:
+        """Change a limit: NAME=NUMBER, like max-frame=1048576 or frame-timeout=10. May be repeated."""
+        name, equals, number = text.partition("=")
+        kind = _LIMITS.get(name)
+        if kind is None or not equals:
+            raise UsageError(f"--limit {text!r} should be NAME=NUMBER, with one of {', '.join(_LIMITS)}")
+        value = _whole("limit", number, 1) if kind is int else _seconds("limit", number)
+        self["limits"][name.replace("-", "_")] = value
+
     def opt_server_data(self, text: str) -> None:
         """What is published about this server, as an EDN value: '{:weight 3}'."""
         try:
@@ -105,8 +153,8 @@ class Options(OneLineOptions):
         if (self["cluster"] is None) != (self["zk"] is None):
             raise UsageError("--cluster and --zk go together")
         if self["zk"] is None:
-            for name in ("zk-wait", "node"):
-                if self[name] is not None:
+            for name in ("zk-wait", "node", "zk-auth", "zk-acl", "zk-tls-ca", "manager"):
+                if self[name]:
                     raise UsageError(f"--{name} is for members of a cluster: add --cluster and --zk")
             if self["server_data"] is not None:
                 raise UsageError("--server-data is for members of a cluster: add --cluster and --zk")
@@ -120,8 +168,24 @@ class Options(OneLineOptions):
         for name in ("tls-key", "tls-client-ca"):
             if self[name] is not None and self["tls-certificate"] is None:
                 raise UsageError(f"--{name} goes with the server's own certificate: add --tls-certificate")
+        for name in ("zk-tls-certificate", "zk-tls-key"):
+            if self[name] is not None and self["zk-tls-ca"] is None:
+                raise UsageError(f"--{name} goes with --zk-tls-ca")
+        try:
+            self["limits"] = Limits(**self["limits"])
+        except ValueError as error:
+            raise UsageError(f"--limit: {error}") from None
+        self["zk-auth"] = self["zk-auth"] or os.environ.get(_ZK_AUTH)
         self["tls"] = _usage(self._tls, self["tls-certificate"])
         self["auth"] = _usage(Authenticator.from_file, self["auth"])
+
+    def zk_tls(self) -> ZookeeperTls | None:
+        """How ZooKeeper is reached."""
+        if self["zk-tls-ca"] is None:
+            return None
+        return ZookeeperTls(
+            ca=self["zk-tls-ca"], certificate=self["zk-tls-certificate"], key=self["zk-tls-key"]
+        )
 
     def _tls(self, certificate: str) -> ServerTls:
         return ServerTls(certificate=certificate, key=self["tls-key"], client_ca=self["tls-client-ca"])
@@ -160,6 +224,9 @@ class Member(StartedService):
             queue_size=options["queue-size"],
             tls=options["tls"],
             auth=options["auth"],
+            executors=options["pools"],
+            limits=options["limits"],
+            debug=bool(options["debug"]),
         )
         self._member: SlackerServer | ClusterServer = self._server
 
@@ -179,6 +246,11 @@ class Member(StartedService):
                 zk_session_timeout=options["zk-session-timeout"],
                 node=options["node"],
                 server_data=options["server_data"],
+                manager=bool(options["manager"]),
+                on_shutdown=end_process,
+                zk_auth=options["zk-auth"],
+                zk_acl=options["zk-acl"],
+                zk_tls=options.zk_tls(),
             )
         for endpoint in options["listen"]:
             await listening(self._member.listen, endpoint)

@@ -114,10 +114,11 @@ def _end_well_on_sigterm() -> None:
     """Being asked to end is no failure: stop as always, with status 0, not twistd's of the signal."""
     from twisted.internet import reactor
 
-    signal.signal(signal.SIGTERM, lambda *_: cast(IReactorFromThreads, reactor).callFromThread(_stop))
+    signal.signal(signal.SIGTERM, lambda *_: cast(IReactorFromThreads, reactor).callFromThread(end_process))
 
 
-def _stop() -> None:
+def end_process() -> None:
+    """Stop the reactor, and with it all services, as twistd does."""
     from twisted.internet import reactor
 
     if reactor.running:  # and not stopping already, at a second signal

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import statistics
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.content.values import Keyword
+from slacker.server import Limits
 from slacker.tap import zookeeper
 from slacker.tap.server import Options, makeService, parse_zk
 
@@ -49,6 +51,21 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual((options["zk-root"], options["zk-session-timeout"]), ("/slacker/cluster", 15.0))
         self.assertIsNone(options["zk-wait"])
 
+    def test_pools_limits_and_access_to_zookeeper_have_their_places(self) -> None:
+        options = parsed(
+            *[*ENOUGH, *CLUSTER, "--manager", "--debug", "--zk-auth", "digest:u:p", "--zk-acl", "creator"],
+            *["--pool", "statistics=2:7", "--limit", "max-frame=1000", "--limit", "frame-timeout=1.5"],
+        )
+        self.assertEqual(options["pools"], {"statistics": (2, 7)})
+        self.assertEqual(options["limits"], Limits(max_frame=1000, frame_timeout=1.5))
+        self.assertEqual((options["zk-auth"], options["zk-acl"]), ("digest:u:p", "creator"))
+        self.assertTrue(options["manager"] and options["debug"])
+        self.assertIsNone(options.zk_tls())
+
+    def test_who_it_is_to_zookeeper_may_stand_in_the_environment(self) -> None:
+        self.patch(os, "environ", {"SLACKER_ZK_AUTH": "digest:u:p"})
+        self.assertEqual(parsed(*ENOUGH, *CLUSTER)["zk-auth"], "digest:u:p")
+
     def test_an_embedded_zookeeper_is_asked_for_by_port(self) -> None:
         self.assertEqual(parse_zk("embedded"), 2181)
         self.assertEqual(parse_zk("embedded:0"), 0)
@@ -73,6 +90,14 @@ class OptionsTests(SynchronousTestCase):
             ([*ENOUGH, "--threads", "0"], "--threads '0'"),
             ([*ENOUGH, "--queue-size", "-1"], "--queue-size '-1'"),
             (["--expose", "no.such.module", "--listen", "tcp:0"], "no module 'no'"),
+            ([*ENOUGH, "--manager"], "--manager is for members of a cluster"),
+            ([*ENOUGH, *CLUSTER, "--zk-tls-key", "k.pem"], "--zk-tls-key goes with --zk-tls-ca"),
+            ([*ENOUGH, "--pool", "statistics"], "--pool 'statistics' should be"),
+            ([*ENOUGH, "--pool", "statistics=0:5"], "--pool '0'"),
+            ([*ENOUGH, "--limit", "max-frames=1"], "max-frame, max-in-flight"),
+            ([*ENOUGH, "--limit", "max-frame=big"], "--limit 'big'"),
+            ([*ENOUGH, "--limit", "frame-timeout=0"], "--limit '0'"),
+            ([*ENOUGH, "--limit", "max-frame=10"], "--limit: 'max_frame' must be >= 64"),
         ]
         for arguments, expected in cases:
             message = self.refused(Options(), arguments)
