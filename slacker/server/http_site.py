@@ -11,6 +11,7 @@ import json
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from twisted.copyright import version as twisted_version
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -24,6 +25,9 @@ from slacker.server.peer import PeerInfo
 
 if TYPE_CHECKING:
     from slacker.server.service import SlackerServer
+
+#: Earlier Twisteds mix up the answers to requests that come in one go (CVE-2023-46137, CVE-2024-41671).
+KEEPS_ORDER = tuple(map(int, twisted_version.split(".")[:2])) >= (24, 7)
 
 #: Digits of a length that nobody means; Python refuses to read a few thousand of them.
 _LONGEST_LENGTH = 18
@@ -92,6 +96,12 @@ class GatewayChannel(HTTPChannel):
             self.refuse_body()
             return False
         return bool(HTTPChannel.headerReceived(self, line))
+
+    def checkPersistence(self, request: Request, version: bytes) -> bool:
+        if KEEPS_ORDER:
+            return bool(HTTPChannel.checkPersistence(self, request, version))
+        request.setHeader(b"connection", b"close")
+        return False
 
     def allContentReceived(self) -> None:
         if self._refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import skipUnless
 from typing import Any
 
 from attrs import define
@@ -20,13 +21,15 @@ from slacker.content import CODECS, dumps, loads
 from slacker.content.values import Keyword
 from slacker.errors import AccessDenied, CallError, Canceled, FunctionNotFound, PeerProtocolError, ServerBusy
 from slacker.interceptors import CallStatistics, Interceptor
-from slacker.server import Limits, SlackerServer, current_call, nonblocking
+from slacker.server import Limits, SlackerServer, current_call, http_site, nonblocking
 from slacker.server.auth import Authenticator, Identity, new_token
 from slacker.server.functions import Exposable
 from slacker.server.http import GatewayResource, site
 from slacker.testing import MemoryTransport, Network
 from slacker.wire import InspectRequest
 from tests.server.test_connection import Peer
+
+keeping_connections = skipUnless(http_site.KEEPS_ORDER, "with this Twisted, connections end with the answer")
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 
@@ -58,13 +61,18 @@ class Answer:
 
 
 class Client:
-    """The other end of a gateway's connection."""
+    """The other end of a gateway's connection; ``ask`` makes a new one if that was closed."""
 
     def __init__(self, factory: Site, host: str = "127.0.0.1") -> None:
+        self.factory = factory
+        self.host = host
         self.received = b""
+        self.connect()
+
+    def connect(self) -> None:
         self.lost = False
-        local, remote = IPv4Address("TCP", "10.0.0.1", 8080), IPv4Address("TCP", host, 40_001)
-        channel = factory.buildProtocol(remote)
+        local, remote = IPv4Address("TCP", "10.0.0.1", 8080), IPv4Address("TCP", self.host, 40_001)
+        channel = self.factory.buildProtocol(remote)
         assert channel is not None, "the connection was refused"
         self.transport = MemoryTransport(self, remote, local)  # type: ignore[arg-type]  # as much as it needs
         self.far = MemoryTransport(channel, local, remote)
@@ -100,6 +108,8 @@ class Client:
         return found
 
     def ask(self, path: str, body: bytes | None = None, method: str = "POST", **headers: str) -> Answer:
+        if self.lost:
+            self.connect()
         self.send(request(path, body, method, **headers))
         [answer] = self.answers(head=method == "HEAD")
         return answer
@@ -162,6 +172,7 @@ class CallTests(GatewayTestCase):
         for name in ["rgb-to-yiq", "rgb_to_yiq"]:
             self.assertEqual(client.ask(f"/colorsys/{name}.json", b"[0,0,0]").body, b"[0.0,0.0,0.0]")
 
+    @keeping_connections
     def test_the_real_gateways_results_come_from_this_one_too(self) -> None:
         def not_found(name: str, arguments: Sequence[Any]) -> Any:
             return ["Function not found: ", name, arguments]
@@ -481,6 +492,7 @@ class EmbeddingTests(GatewayTestCase):
 class SiteTests(GatewayTestCase):
     """The gateway's own connections keep the server's limits."""
 
+    @keeping_connections
     def test_a_body_of_the_largest_size_is_taken_however_it_comes(self) -> None:
         client = self.serve(limits=Limits(max_frame=1000))
         body = b'["' + b"x" * 996 + b'"]'
@@ -537,6 +549,7 @@ class SiteTests(GatewayTestCase):
         self.assertTrue(client.lost)
         self.assertEqual(self.network.reactor.getDelayedCalls(), [])
 
+    @keeping_connections
     def test_the_time_begins_with_the_request_and_not_with_the_connection(self) -> None:
         client = self.serve(limits=Limits(frame_timeout=30.0))
         data = request("/n/count.json", b"[1]")
@@ -557,6 +570,7 @@ class SiteTests(GatewayTestCase):
         client.pump()
         self.assertEqual([answer.body for answer in client.answers()], [b"1"])
 
+    @keeping_connections
     def test_requests_of_one_connection_are_answered_one_after_the_other(self) -> None:
         waiting: list[Deferred[Any]] = []
 
@@ -576,6 +590,18 @@ class SiteTests(GatewayTestCase):
         client.send(b"]")
         self.assertEqual([answer.body for answer in client.answers()], [b"4", b"5"])
 
+    def test_where_twisted_would_mix_up_answers_each_request_has_its_connection(self) -> None:
+        self.patch(http_site, "KEEPS_ORDER", False)
+        later: Deferred[Any] = Deferred()
+        client = self.serve({"m": {"later": nonblocking(lambda: later)}})
+        client.send(request("/m/later.json") + request("/n/count.json"))
+        later.callback(1)
+        client.pump()
+        [answer] = client.answers()
+        self.assertEqual((answer.body, answer.headers["connection"]), (b"1", "close"))
+        self.assertTrue(client.lost)
+
+    @keeping_connections
     def test_a_client_that_never_reads_is_closed_beyond_a_limit(self) -> None:
         client = self.serve(
             nonblocking({"r": {"big": lambda: "x" * 200_000}}), limits=Limits(max_unsent=1_000_000)
@@ -595,6 +621,7 @@ class SiteTests(GatewayTestCase):
         for _ in range(2):
             self.assertEqual(len(client.ask("/r/big.json").body), 200_002)
 
+    @keeping_connections
     def test_connections_count_as_the_servers(self) -> None:
         client = self.serve(limits=Limits(max_connections=2))
         peer = Peer(self.server)
