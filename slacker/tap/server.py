@@ -106,6 +106,7 @@ class Options(OneLineOptions):
             None,
             "PEM file of the authorities that sign clients' certificates: let in nobody without one.",
         ],
+        ["http", None, None, "Answer HTTP, too, on this Twisted endpoint: tcp:8080:interface=127.0.0.1…"],
         ["auth", None, None, "TOML file of who may call what: let in nobody else."],
     ]
 
@@ -148,7 +149,7 @@ class Options(OneLineOptions):
     def postOptions(self) -> None:
         if not self["expose"]:
             raise UsageError("nothing to expose: name a module, like --expose myapp.api")
-        if not self["listen"]:
+        if not self["listen"] and (self["http"] is None or self["cluster"] is not None):
             raise UsageError("nowhere to listen: name an endpoint, like --listen tcp:2104")
         if (self["cluster"] is None) != (self["zk"] is None):
             raise UsageError("--cluster and --zk go together")
@@ -252,6 +253,8 @@ class Member(StartedService):
                 zk_acl=options["zk-acl"],
                 zk_tls=options.zk_tls(),
             )
+        if options["http"] is not None:  # first: a member is published as soon as it listens
+            await listening(self._server.listen_http, options["http"])
         for endpoint in options["listen"]:
             await listening(self._member.listen, endpoint)
         if options["zk-wait"] is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from unittest import skipUnless
 from typing import Any
+from unittest import skipUnless
 
 from attrs import define
 from hypothesis import given, settings

@@ -51,6 +51,12 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual((options["zk-root"], options["zk-session-timeout"]), ("/slacker/cluster", 15.0))
         self.assertIsNone(options["zk-wait"])
 
+    def test_http_may_be_all_that_a_server_alone_listens_on(self) -> None:
+        self.assertEqual(parsed("--expose", "json", "--http", "tcp:8080")["http"], "tcp:8080")
+        self.assertIsNone(parsed(*ENOUGH)["http"])
+        message = self.refused(Options(), ["--expose", "json", "--http", "tcp:8080", *CLUSTER])
+        self.assertIn("nowhere to listen", message)
+
     def test_pools_limits_and_access_to_zookeeper_have_their_places(self) -> None:
         options = parsed(
             *[*ENOUGH, *CLUSTER, "--manager", "--debug", "--zk-auth", "digest:u:p", "--zk-acl", "creator"],
@@ -121,7 +127,7 @@ class OptionsTests(SynchronousTestCase):
         text = str(Options())
         for name in [
             *["expose", "listen", "cluster", "zk", "zk-root", "zk-session-timeout", "zk-wait", "node"],
-            *["server-data", "threads", "queue-size"],
+            *["server-data", "threads", "queue-size", "http"],
         ]:
             self.assertIn(f"--{name}=", text)
 
