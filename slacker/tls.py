@@ -254,14 +254,16 @@ def certificate_names(transport: Any) -> list[str]:
 
 def handshake_failed(failure: Failure) -> bool:
     """Whether a connection broke because of TLS."""
-    return type(failure.value).__module__.startswith("OpenSSL")
+    value = failure.value
+    return isinstance(value, HandshakeFailed) or type(value).__module__.startswith("OpenSSL")
 
 
 def reason_of(failure: Failure) -> str:
     """Why a connection broke, with OpenSSL's words for a failed handshake replaced by ours."""
-    if failure.value is None or not handshake_failed(failure):
+    value = failure.value
+    if value is None or not type(value).__module__.startswith("OpenSSL"):
         return str(failure.getErrorMessage())
-    said = _reasons(failure.value)
+    said = _reasons(value)
     return next((ours for theirs, ours in _MEANINGS.items() if theirs in said), f"TLS failed: {said}")
 
 
@@ -339,8 +341,9 @@ def _authorities(what: str, path: str) -> Any:
 def _certificates(what: str, path: str) -> list[x509.Certificate]:
     from cryptography import x509
 
+    data = _read(what, path)
     try:
-        return x509.load_pem_x509_certificates(_read(what, path))
+        return x509.load_pem_x509_certificates(data)
     except ValueError:
         raise ConfigurationError(f"TLS: the {what} file {path} holds no certificate in PEM form") from None
 
@@ -349,8 +352,9 @@ def _private_key(path: str) -> Any:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+    data = _read("key", path)
     try:
-        return load_pem_private_key(_read("key", path), None)
+        return load_pem_private_key(data, None)
     except TypeError:
         raise ConfigurationError(f"TLS: the key in {path} is encrypted; it should be in clear") from None
     except (ValueError, UnsupportedAlgorithm):

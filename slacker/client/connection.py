@@ -16,7 +16,7 @@ from slacker.client.answers import error_of, value_of
 from slacker.client.authentication import rejection
 from slacker.content import get
 from slacker.errors import ConnectionLost, ContentError, NotSent, PeerProtocolError, ProtocolError
-from slacker.tls import encrypted, is_local, looks_like_tls, reason_of
+from slacker.tls import encrypted, handshake_failed, is_local, looks_like_tls, reason_of
 from slacker.wire import (
     AuthAck,
     AuthRequest,
@@ -111,7 +111,13 @@ class ClientConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stop_timer()
-        self._link.lost(self, self._lost_because or reason_of(reason))
+        because = self._lost_because or reason_of(reason)
+        if not (self._lost_because or self._ready or handshake_failed(reason)):
+            because += f" This was before the server answered: does it {self._other_kind()}?"
+        self._link.lost(self, because)
+
+    def _other_kind(self) -> str:
+        return "speak TLS at all" if encrypted(self.transport) else "want TLS (tls=)"
 
     def dataReceived(self, data: bytes) -> None:
         self._heard = True
