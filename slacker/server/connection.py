@@ -226,7 +226,7 @@ class ServerConnection(Protocol):
         out.clear()
         if self.connected:
             self.transport.write(data)
-            if not self._peer_reads:
+            if not self._peer_reads:  # which this write may have told
                 self._unsent += len(data)
                 if self._unsent > self._limits.max_unsent:
                     self._give_up(f"it does not read its answers, of which {self._unsent} bytes wait")

@@ -17,7 +17,7 @@ from slacker.interceptors.stages import Stages, drive
 from slacker.server.context import CurrentCall
 from slacker.server.functions import Function
 from slacker.server.pipeline import SUCCESS, Outcome, decode, encode_result, failure
-from slacker.server.running import LATER, Caller, PoolCall, RunningCall, key_of, refuse_later
+from slacker.server.running import LATER, AwaitedCall, Caller, PoolCall, RunningCall, key_of, refuse_later
 from slacker.server.staged import StagedCalls
 from slacker.server.workers import Workers
 from slacker.wire import Request, ResultCode
@@ -117,35 +117,22 @@ class Execution:
             caller=caller,
             request=request,
             key=key_of(caller, request),
+            pool=pool,
             work=partial(self.call_plainly, function, codec, request, refuse_later),
             view=view,
         )
         if not pool.submit(call):
             return _BUSY
-        call.cancel = partial(self._cancel_in_pool, pool, call)
         self.to_wake.add(pool)
         self._began(call)
         return None
 
-    def _cancel_in_pool(self, pool: Workers, call: PoolCall) -> None:
-        call.view.interrupted = True
-        if pool.remove(call):
-            call.caller.call_finished(call)
-
     def _await(self, caller: Caller, request: Request, outcome: Deferred[Outcome], view: CurrentCall) -> None:
-        call = RunningCall(caller=caller, request=request, key=key_of(caller, request))
+        call = AwaitedCall(
+            caller=caller, request=request, key=key_of(caller, request), view=view, deferred=outcome
+        )
         self._began(call)
-
-        def cancel() -> None:
-            view.interrupted = True
-            outcome.cancel()
-
-        def ended(result: Outcome) -> None:
-            call.outcome = result
-            caller.call_finished(call)
-
-        call.cancel = cancel
-        outcome.addCallback(ended)
+        call.wait()
 
     def _began(self, call: RunningCall) -> None:
         call.caller.calls[call.key] = call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from slacker.interceptors.context import incoming
 from slacker.server.context import CurrentCall
 from slacker.server.peer import PeerInfo
 from slacker.server.pipeline import Outcome
+from slacker.server.workers import Workers
 from slacker.wire import Request, ResultCode
 
 #: What a function may return instead of a result, on the reactor.
@@ -38,16 +40,39 @@ class RunningCall:
     """A call that did not end in the reactor turn in which it came.
 
     :ivar key: where it stands in its caller's table.
+    :ivar view: what the function knows of it.
     :ivar answered: whether the caller has heard of its end; what comes later is dropped.
-    :ivar cancel: ends it as soon as that is possible.
     """
 
     caller: Caller
     request: Request
     key: object
+    view: CurrentCall
     outcome: Outcome = CANCELED
     answered: bool = False
-    cancel: Callable[[], object] = lambda: None
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """End it as soon as that is possible."""
+
+
+@define(eq=False, kw_only=True)
+class AwaitedCall(RunningCall):
+    """One whose outcome is a Deferred."""
+
+    deferred: Deferred[Outcome]
+
+    def wait(self) -> None:
+        """Tell the caller when the Deferred has fired."""
+        self.deferred.addCallback(self._ended)
+
+    def cancel(self) -> None:
+        self.view.interrupted = True
+        self.deferred.cancel()
+
+    def _ended(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.caller.call_finished(self)
 
 
 @define(eq=False, kw_only=True)
@@ -57,13 +82,22 @@ class PoolCall(RunningCall):
     :ivar work: makes the outcome; it raises nothing.
     """
 
+    pool: Workers
     work: Callable[[], Outcome]
-    view: CurrentCall
+
+    def cancel(self) -> None:
+        self.view.interrupted = True
+        if self.pool.remove(self):
+            self.caller.call_finished(self)
 
     def run(self) -> None:
         """In the thread."""
         incoming.set(self.view)
         self.outcome = self.work()
+
+    @property
+    def weight(self) -> int:
+        return len(self.outcome[1])
 
     def finish(self) -> None:
         """On the reactor, afterwards."""
@@ -80,6 +114,7 @@ class PoolJob:
     done: Deferred[Any]
     result: Any = None
     dropped: bool = False
+    weight: int = 0  # nobody knows before the result is encoded, on the reactor
 
     def run(self) -> None:
         """In the thread."""

@@ -17,9 +17,17 @@ from twisted.internet.interfaces import IReactorFromThreads
 
 from slacker.errors import ConfigurationError
 
+#: Bytes of outcomes that may wait for the reactor; threads that have more wait for it. Beside ten busy
+#: threads the reactor comes to run rarely, and large outcomes would pile up meanwhile.
+_MOST_UNDELIVERED = 16 * 1024 * 1024
+
 
 class Job(Protocol):
     """Work for one thread, and what the reactor does with its outcome."""
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the outcome, as soon as there is one."""
 
     def run(self) -> None:
         """Do the work, in a worker thread; keep the outcome, and raise nothing."""
@@ -72,6 +80,8 @@ class WorkerPool:
         self._threads: list[Thread] = []
         self._sleeping: list[Lock] = []  # one locked lock per idle thread; releasing it wakes the thread
         self._waking = False
+        self._undelivered = 0  # bytes
+        self._throttled: list[Lock] = []  # of threads that wait for the reactor
         self._stopped = False
 
     @property
@@ -151,14 +161,28 @@ class WorkerPool:
             job.run()
             with self._lock:
                 self._unfinished -= 1
+                self._undelivered += job.weight
+                if wait := self._undelivered > _MOST_UNDELIVERED:
+                    self._throttled.append(alarm)
             self._done.append(job)
+            del job  # an idle thread keeps nothing alive
             if not self._reactor_told:
                 self._reactor_told = True
                 self._reactor.callFromThread(self._deliver)
+            if wait:
+                alarm.acquire()
 
     def _deliver(self) -> None:
         self._reactor_told = False  # before the look: what is added from now on tells again
         done = self._done
+        delivered = 0
         for _ in range(len(done)):
-            done.popleft().finish()
+            job = done.popleft()
+            delivered += job.weight
+            job.finish()
         self._after_batch()
+        with self._lock:
+            self._undelivered -= delivered
+            throttled, self._throttled = self._throttled, []
+        for alarm in throttled:
+            alarm.release()

@@ -22,6 +22,7 @@ class Work:
         self.ran = Event()
         self.thread = ""
         self.finished = 0
+        self.weight = 0
 
     def run(self) -> None:
         self.thread = current_thread().name
@@ -50,7 +51,8 @@ class WorkerPoolTests(SynchronousTestCase):
     def deliver(self, *jobs: Work) -> None:
         """Let the reactor run until these are finished."""
         for job in jobs:
-            self.assertTrue(job.ran.wait(PATIENCE))
+            while not job.ran.wait(0.001):
+                self.reactor.advance(0)
         for _ in range(100_000):
             self.reactor.advance(0)
             if all(job.finished for job in jobs):
@@ -132,6 +134,17 @@ class WorkerPoolTests(SynchronousTestCase):
         self.deliver(*jobs)
         self.assertEqual({job.finished for job in jobs}, {1})
         self.assertLess(self.batches, 2000)
+
+    def test_large_outcomes_wait_for_the_reactor_before_more_are_made(self) -> None:
+        pool = self.pool(1, 10)
+        jobs = [Work() for _ in range(4)]
+        for job in jobs:
+            job.weight = 10 * 1024 * 1024
+            pool.submit(job)
+        pool.wake()
+        self.assertTrue(jobs[1].ran.wait(PATIENCE))
+        self.assertFalse(jobs[2].begun.wait(0.05))
+        self.deliver(*jobs)
 
     def test_a_stopped_pool_takes_and_begins_nothing(self) -> None:
         pool = self.pool(1, 5)
