@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +258,7 @@ class HostileTests(TestCase):
             others = [Hostile(self.port) for _ in range(60)]
             answered = 0
             for other in others:
-                with suppress(ConnectionError):
+                with contextlib.suppress(ConnectionError):
                     answered += other.ask(Ping(1)) == [Pong(1)]
             for other in others:
                 other.__exit__()
