@@ -255,11 +255,15 @@ class HostileTests(TestCase):
 
     async def test_connections_beyond_the_limit_are_closed_and_the_honest_one_lives(self) -> None:
         def attack(hostile: Hostile) -> int:
-            others = [Hostile(self.port) for _ in range(60)]
+            others = []
+            for _ in range(60):
+                others.append(Hostile(self.port))
+                with contextlib.suppress(ConnectionError):
+                    others[-1].send(Ping(1))  # at once, since one that says nothing is closed soon
             answered = 0
             for other in others:
                 with contextlib.suppress(ConnectionError):
-                    answered += other.ask(Ping(1)) == [Pong(1)]
+                    answered += other.receive(1) == [Pong(1)]
             for other in others:
                 other.__exit__()
             return answered
