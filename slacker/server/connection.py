@@ -82,6 +82,7 @@ class ServerConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if handshake_failed(reason):
             self.log.info("{peer} is not served: {reason}", peer=self.peer.address, reason=reason_of(reason))
+        self.connected = 0  # Twisted leaves it; a TLS transport that has gone cannot be aborted, for one
         if self._admission is not None:
             self._admission.stop()
         self._server.disconnected(self)
