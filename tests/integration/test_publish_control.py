@@ -129,7 +129,7 @@ class ControlScenarios(Cluster):
             await manager.online_ns("no.such")
         self.assertIn("no namespace 'no.such'", str(caught.exception))
         with self.assertRaises(Unavailable):
-            await client.call(MANAGER, "server-data")
+            await client.call(MANAGER, "server-data", timeout=1.0)
         self.assertIn(f"{MANAGER}/set-server-data!", await client.functions(MANAGER))
         self.assertIsNone(await manager.shutdown())
         await until(lambda: not member.zookeeper.connected, "the member's end")
