@@ -72,7 +72,7 @@ class SameThreadWorkers:
         self._after_batch = after_batch
         self._capacity = capacity
 
-    def submit(self, job: Job) -> bool:
+    def submit(self, job: Job, held: int = 0) -> bool:
         """Take a job, unless the queue is full."""
         if len(self.queue) >= self._capacity:
             return False

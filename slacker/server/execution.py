@@ -121,7 +121,7 @@ class Execution:
             work=partial(self.call_plainly, function, codec, request, refuse_later),
             view=view,
         )
-        if not pool.submit(call):
+        if not pool.submit(call, len(caller.calls)):
             return _BUSY
         self.to_wake.add(pool)
         self._began(call)

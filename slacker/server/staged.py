@@ -58,7 +58,7 @@ class StagedCalls:
                     call.args = decode(codec, call.data or b"", call.name)
                 await forward(stages.before, call)
             if not call.ended:
-                outcome = self._call(self._admit(caller, call.name), call.args or (), view)
+                outcome = self._call(self._admit(caller, call.name), call.args or (), view, len(caller.calls))
                 call.result = await outcome if isinstance(outcome, Deferred) else outcome
         except Raised as wrapped:
             call.error = raised = wrapped.error
@@ -88,10 +88,10 @@ class StagedCalls:
             raise ServerBusy(f"no more calls are taken; {name} did not run", function=name)
         return function
 
-    def _call(self, function: Function, args: Sequence[Any], view: CurrentCall) -> Any:
+    def _call(self, function: Function, args: Sequence[Any], view: CurrentCall, held: int) -> Any:
         """What the function returns, or a Deferred of it; what it raises is wrapped."""
         if not function.on_reactor:
-            return self._call_in_pool(function, args, view)
+            return self._call_in_pool(function, args, view, held)
         token = incoming.set(view)
         try:
             result = function.call(*args)
@@ -104,7 +104,9 @@ class StagedCalls:
         finally:
             incoming.reset(token)
 
-    def _call_in_pool(self, function: Function, args: Sequence[Any], view: CurrentCall) -> Deferred[Any]:
+    def _call_in_pool(
+        self, function: Function, args: Sequence[Any], view: CurrentCall, held: int
+    ) -> Deferred[Any]:
         pool = self._server.pool_of(function.namespace)
 
         def cancel(_: object) -> None:
@@ -113,7 +115,7 @@ class StagedCalls:
             pool.remove(job)
 
         job = PoolJob(partial(function.call, *args), view, self._server.seconds, Deferred(cancel))
-        if not pool.submit(job):
+        if not pool.submit(job, held):
             raise ServerBusy(f"the worker pool is full; {function.full_name} did not run")
         self._execution.to_wake.add(pool)
         return job.done

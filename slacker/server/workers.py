@@ -22,6 +22,11 @@ from slacker.errors import ConfigurationError
 _MOST_UNDELIVERED = 16 * 1024 * 1024
 
 
+#: A caller may hold so many times what is still free. However many callers there are that take all they can
+#: get, something is left for the next one.
+_SHARE = 4
+
+
 class Job(Protocol):
     """Work for one thread, and what the reactor does with its outcome."""
 
@@ -39,7 +44,7 @@ class Job(Protocol):
 class Workers(Protocol):
     """What a server wants of its workers; :class:`WorkerPool` says what each method does."""
 
-    def submit(self, job: Job) -> bool: ...
+    def submit(self, job: Job, held: int = 0) -> bool: ...
     def remove(self, job: Job) -> bool: ...
     def wake(self) -> None: ...
     def stop(self) -> None: ...
@@ -89,10 +94,16 @@ class WorkerPool:
         """Jobs that wait for a thread."""
         return len(self._queue)
 
-    def submit(self, job: Job) -> bool:
-        """Take the job, on the reactor; False if the pool is full or stopped. Then :meth:`wake`."""
+    def submit(self, job: Job, held: int = 0) -> bool:
+        """Take the job, on the reactor, and :meth:`wake` afterwards.
+
+        :param held: calls that its caller has in the server already. One caller gets four fifths of an
+            otherwise idle pool and no more, so that there is room for the calls of others.
+        :return: False if the pool is full, or stopped.
+        """
         with self._lock:
-            if self._unfinished >= self._capacity or self._stopped:
+            free = self._capacity - self._unfinished
+            if free <= 0 or held > _SHARE * free or self._stopped:
                 return False
             self._unfinished += 1
         self._queue.append(job)

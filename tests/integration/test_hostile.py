@@ -268,7 +268,8 @@ class HostileTests(TestCase):
                 other.__exit__()
             return answered
 
-        self.assertEqual(await self.attack(attack), 48)
+        # The first hostile connection says nothing, and may be gone by then.
+        self.assertIn(await self.attack(attack), (48, 49))
 
 
 def folder_with_functions(name: str) -> Path:

@@ -95,6 +95,18 @@ class WorkerPoolTests(SynchronousTestCase):
         pool.wake()
         self.deliver(jobs[3])
 
+    def test_one_caller_does_not_get_all_of_it(self) -> None:
+        pool = self.pool(1, 99)
+        taken = 0
+        while pool.submit(Work(), held=taken):
+            taken += 1
+        self.assertEqual(taken, 81)
+        other = 0
+        while pool.submit(Work(), held=other):
+            other += 1
+        self.assertEqual(other, 16)
+        self.assertTrue(pool.submit(Work(), held=0))
+
     def test_a_queue_of_none_takes_a_job_while_a_thread_is_free(self) -> None:
         pool = self.pool(1, 0)
         gate = Event()
