@@ -225,8 +225,9 @@ class GatewaySite(Site):
         self._server = server
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        if not self._server.has_room():
-            return None
+        refusal = self._server.refusal()
+        if refusal is not None:
+            return refusal
         channel: Any = GatewayChannel(self._server)
         channel.factory = channel.site = self
         channel.requestFactory = GatewayRequest

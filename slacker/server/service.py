@@ -18,6 +18,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Protocol as StreamProtocol
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -201,13 +202,13 @@ class SlackerServer(Service):
 
     # What connections report
 
-    def has_room(self) -> bool:
-        """Whether one more connection is taken."""
+    def refusal(self) -> StreamProtocol | None:
+        """What closes a new connection at once; None while there is room for one more."""
         full = len(self.connections) >= self.limits.max_connections
         if full and not self._full:
             self.log.warn("refusing connections beyond {most}", most=self.limits.max_connections)
         self._full = full
-        return not full
+        return _Refusal() if full else None
 
     def connected(self, connection: Connection) -> None:
         """A peer has connected."""
@@ -315,11 +316,20 @@ def _cancel(result: None, timer: IDelayedCall) -> None:
         timer.cancel()
 
 
+class _Refusal(StreamProtocol):
+    """Closes. A factory could return None instead, but Twisted's TLS does not bear that."""
+
+    transport: Any
+
+    def connectionMade(self) -> None:
+        self.transport.abortConnection()
+
+
 class _ServerFactory(Factory):
     noisy = False
 
     def __init__(self, server: SlackerServer) -> None:
         self._server = server
 
-    def buildProtocol(self, addr: IAddress | None) -> ServerConnection | None:
-        return ServerConnection(self._server, addr) if self._server.has_room() else None
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        return self._server.refusal() or ServerConnection(self._server, addr)

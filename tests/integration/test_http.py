@@ -147,6 +147,19 @@ class ScenarioTests(TestCase):
             self.assertEqual((given.status, given.body), (200, b'"ops"' if name == "ops" else b'"billing"'))
             await self.server.stop()
 
+    async def test_connections_beyond_the_limit_are_closed_with_tls_too(self) -> None:
+        certificate, key = Authority(folder_with(self)).issue("server", hosts=["127.0.0.1"])
+        tls = ServerTls(certificate=certificate, key=key)
+        http_port = await self.serve(tls=tls, limits=Limits(max_connections=1))
+        port: Any = await self.server.listen(HERE)
+        first = socket.create_connection(("127.0.0.1", http_port), PATIENCE)
+        self.addCleanup(first.close)
+        await until(lambda: len(self.server.connections) == 1, "the first connection")
+        for number in [http_port, port.getHost().port]:
+            with socket.create_connection(("127.0.0.1", number), PATIENCE) as second:
+                self.assertEqual(await deferToThread(received, second), b"")
+        self.assertEqual(len(self.server.connections), 1)
+
 
 class HostileTests(TestCase):
     """A server in a process of its own, an honest client beside each hostile one, a look at its memory."""

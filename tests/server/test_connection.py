@@ -12,7 +12,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.content import loads
 from slacker.content.values import Keyword, Symbol
-from slacker.server.connection import ServerConnection
 from slacker.server.functions import Exposable, nonblocking
 from slacker.server.limits import Limits
 from slacker.server.service import SlackerServer
@@ -55,7 +54,7 @@ class Peer:
         self.lost = False
         self._decoder = Decoder()
         local, remote = IPv4Address("TCP", "10.0.0.1", 2104), IPv4Address("TCP", "10.0.0.9", 40_001)
-        self.connection = ServerConnection(server, remote)
+        self.connection = server.factory.buildProtocol(remote)
         self.transport = MemoryTransport(self, remote, local)  # type: ignore[arg-type]  # as much as it needs
         far = MemoryTransport(self.connection, local, remote)
         self.transport.other, far.other = far, self.transport
@@ -423,9 +422,9 @@ class ServerConnectionTests(SynchronousTestCase):
 
     def test_connections_are_limited(self) -> None:
         self.serve(limits=Limits(max_connections=1))
-        self.assertIsNone(self.server.factory.buildProtocol(None))
+        self.assertTrue(Peer(self.server).lost)
         self.server.connections.clear()
-        self.assertIsNotNone(self.server.factory.buildProtocol(None))
+        self.assertFalse(Peer(self.server).lost)
 
     def test_a_call_whose_peer_has_gone_is_finished_for_nobody(self) -> None:
         waiting: Deferred[Any] = Deferred()
