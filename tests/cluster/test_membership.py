@@ -66,6 +66,36 @@ class LeaderTests(PublisherCase):
         self.assertEqual(self.leader(), ADDRESS.encode())
         self.assertTrue(publisher.published)
 
+    def test_somebody_who_always_writes_first_is_tried_again_and_not_in_a_tight_loop(self) -> None:
+        publisher, kazoo = self.publish()
+        real = kazoo.set_async
+
+        def too_late(path: str, value: bytes, version: int) -> Any:
+            self.world.put(path, OTHER.encode())
+            return real(path, value, version)
+
+        kazoo.set_async = too_late  # type: ignore[method-assign]
+        self.world.put(self.layout.leader(API), b"")
+        self.world.requests.clear()
+        self.world.advance(30)
+        self.assertFalse(publisher.published)
+        self.assertLess(len(self.world.requests), 300)
+        kazoo.set_async = real  # type: ignore[method-assign]
+        self.world.advance(40)
+        self.assertEqual((self.leader(), publisher.published), (ADDRESS.encode(), True))
+
+    def test_who_is_told_to_leave_while_it_proclaims_does_not(self) -> None:
+        publisher, _ = self.publish()
+        self.world.advance(1)
+        self.world.put(self.layout.leader(API), b"")
+        self.world.requests.clear()
+        self.world.pump()
+        self.world.clock.advance(0)
+        self.world.pump_until(lambda: ("get", self.layout.leader(API)) in self.world.requests)
+        publisher.unpublish([API])
+        self.world.advance(1)
+        self.assertEqual(self.leader(), b"")
+
     def test_a_server_out_of_reach_stops_leading_before_its_session_can_end(self) -> None:
         first, kazoo = self.publish(OTHER)
         self.publish(ADDRESS)

@@ -165,6 +165,25 @@ class PublishTests(PublisherCase):
         self.assertEqual(self.data(path), b"theirs")
         self.assertIn(self.layout.function(API, "timestamp"), self.world.nodes)
 
+    def test_a_function_node_that_another_server_creates_first_is_as_good(self) -> None:
+        client = self.world.client(connect=False)
+        publisher = Publisher(client, self.layout, ADDRESS, EXAMPLE, clock=self.world.clock)
+        self.publishers.append((publisher, client))
+        client.connect()
+        self.world.pump()
+        kazoo, path = self.world.clients[-1], self.layout.function(API, "echo")
+        real = kazoo.create_async
+
+        def too_late(created: str, *arguments: Any, **keywords: Any) -> Any:
+            if created == path:
+                self.world.put(path, b"theirs")
+            return real(created, *arguments, **keywords)
+
+        self.patch(kazoo, "create_async", too_late)
+        publisher.start()
+        self.world.advance(0.2)
+        self.assertEqual((self.data(path), publisher.published), (b"theirs", True))
+
     def test_a_second_server_writes_little_and_an_audit_nothing(self) -> None:
         self.publish(OTHER)
         self.world.requests.clear()

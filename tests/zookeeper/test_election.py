@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from kazoo import exceptions
-from kazoo.protocol.states import KeeperState
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -30,14 +29,15 @@ def negotiate(testcase: SynchronousTestCase, seconds: float = SESSION) -> None:
 class Candidate:
     """One that stands, by a client of its own, and what it was told."""
 
-    def __init__(self, world: World, **options: Any) -> None:
+    def __init__(self, world: World, *, stand: bool = True, **options: Any) -> None:
         self.client: ZookeeperClient = world.client()
         self.kazoo: FakeKazoo = world.clients[-1]
         self.lease = Lease(self.client, clock=world.clock)
         self.told: list[bool] = []
         self.election = Election(self.lease, PATH, self.told.append, **options)
-        self.election.stand()
-        world.advance(0.1)
+        if stand:
+            self.election.stand()
+            world.advance(0.1)
 
     @property
     def leads(self) -> bool:
@@ -297,62 +297,6 @@ class LossTests(ElectionCase):
         self.world.remove(self.node(one))
         self.world.advance(1)
         self.assertEqual(one.told, [True, False, True])
-
-
-class ProtectionTests(ElectionCase):
-    """Curator's protected mode: a creation whose answer was lost is found again."""
-
-    def test_a_creation_whose_answer_was_lost_is_not_made_again(self) -> None:
-        client = self.world.client()
-        kazoo = self.world.clients[-1]
-        told: list[bool] = []
-        election = Election(Lease(client, clock=self.world.clock), PATH, told.append)
-        election.stand()
-        self.world.clock.advance(0)
-        self.world.pump_until(lambda: len(self.nodes()) == 1)  # the answer is on its way
-        kazoo.suspend()
-        self.world.advance(0.1)
-        self.assertEqual((len(self.nodes()), told), (1, [True]))
-        election.stop()
-        self.world.pump()
-        client.close()
-
-    def test_a_server_that_lags_behind_does_not_hide_it(self) -> None:
-        client = self.world.client()
-        kazoo = self.world.clients[-1]
-        election = Election(Lease(client, clock=self.world.clock), PATH, lambda leads: None)
-        election.stand()
-        self.world.clock.advance(0)
-        self.world.pump_until(lambda: ("create", PATH) in self.world.requests)
-        self.world.freeze()
-        self.world.pump_until(lambda: len(self.nodes()) == 1)
-        kazoo.suspend()
-        self.world.advance(0.1)
-        self.assertEqual(len(self.nodes()), 1)
-        election.stop()
-        self.world.pump()
-        client.close()
-
-    def test_the_node_of_its_own_old_session_is_removed(self) -> None:
-        one, two = self.candidate(), self.candidate()
-        old = self.node(one)
-        one.kazoo.lose(KeeperState.CLOSED)  # the thread died; the session lives on
-        self.world.advance(0.1)
-        self.assertIn(old, self.world.nodes)
-        self.world.advance(2)
-        self.assertNotIn(old, self.world.nodes)
-        self.assertEqual((one.leads, two.leads), (False, True))
-
-    def test_of_two_nodes_of_its_own_the_first_is_kept(self) -> None:
-        one = self.candidate()
-        first = self.node(one)
-        prefix, session = first.rpartition("lock-")[0], one.kazoo._session
-        self.world.put(f"{prefix}lock-9999999999", owner=session)
-        self.world.remove(first)
-        self.world.put(f"{prefix}lock-9999999998", owner=session)
-        self.world.advance(1)
-        self.assertEqual(self.node(one), f"{prefix}lock-9999999998")
-        self.assertTrue(one.leads)
 
 
 class ProclaimTests(ElectionCase):
