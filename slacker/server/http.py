@@ -123,6 +123,7 @@ class GatewayResource(Resource):
             request.setResponseCode(204)
             request.finish()
             return
+        _check_origin(request)
         peer = PeerInfo.at(request.getClientAddress())
         peer.software = "HTTP"
         if self._authenticate is not None:
@@ -248,6 +249,15 @@ def _target(path: list[bytes]) -> _Target:
     if target.namespace == _MANAGER:
         raise _Refused(404, "not-found", f"there is no function {target.function}")
     return target
+
+
+def _check_origin(request: Request) -> None:
+    """Refuse what a page of another site makes a browser send: it comes from this machine, or from behind the
+    firewall, or with the user's certificate. Other programs do not say where they are from.
+    """
+    origin = request.getHeader(b"origin")
+    if origin is not None and origin.partition(b"://")[2] != request.getHeader(b"host"):
+        raise _Refused(403, "cross-origin", "pages of other sites may not call functions here")
 
 
 def _answer_error(request: Request, status: int, error: str, message: str, **more: object) -> None:

@@ -22,6 +22,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from slacker.server.peer import PeerInfo
+from slacker.tls import handshake_failed, reason_of
 
 if TYPE_CHECKING:
     from slacker.server.service import SlackerServer
@@ -69,6 +70,8 @@ class GatewayChannel(HTTPChannel):
         self._server.connected(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if handshake_failed(reason):
+            self.log.info("{peer} is not served: {reason}", peer=self.peer.address, reason=reason_of(reason))
         HTTPChannel.connectionLost(self, reason)
         self._server.disconnected(self)
 

@@ -147,6 +147,18 @@ class ScenarioTests(TestCase):
             self.assertEqual((given.status, given.body), (200, b'"ops"' if name == "ops" else b'"billing"'))
             await self.server.stop()
 
+    async def test_a_client_without_tls_is_refused_and_the_server_goes_on(self) -> None:
+        authority = Authority(folder_with(self))
+        certificate, key = authority.issue("server", hosts=["127.0.0.1"])
+        port = await self.serve(tls=ServerTls(certificate=certificate, key=key))
+        client = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.addCleanup(client.close)
+        client.sendall(head())
+        self.assertNotIn(b"HTTP", await deferToThread(received, client))
+        context = ssl.create_default_context(cafile=authority.path)
+        answer = await deferToThread(ask, port, "/n/echo.json", b"[1]", context=context)
+        self.assertEqual(answer.body, b"1")
+
     async def test_connections_beyond_the_limit_are_closed_with_tls_too(self) -> None:
         certificate, key = Authority(folder_with(self)).issue("server", hosts=["127.0.0.1"])
         tls = ServerTls(certificate=certificate, key=key)

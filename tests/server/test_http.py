@@ -321,6 +321,13 @@ class RefusalTests(GatewayTestCase):
         self.assert_refused(client.ask("/n/count.json"), 415, "unknown-format", "one of clj")
         self.assertEqual(client.ask("/n/count.clj").body, b"0")
 
+    def test_pages_of_other_sites_are_403_and_those_of_this_one_are_not(self) -> None:
+        client = self.serve()
+        for origin in ["http://evil.example", "null", "https://x:444", "http://x.example", ""]:
+            self.assert_refused(client.ask("/n/count.json", Origin=origin), 403, "cross-origin")
+        for origin in ["http://x", "https://x"]:
+            self.assertEqual(client.ask("/n/count.json", Origin=origin).body, b"0")
+
     def test_a_full_pool_is_503_and_says_when_to_come_again(self) -> None:
         client = self.serve(threads=1, queue_size=0)
         self.server.workers.held = True  # type: ignore[attr-defined]
