@@ -91,7 +91,8 @@ class ClusterClient:
     :param discovery: where the servers are learnt from, instead of ZooKeeper or a list.
     :param connect: what makes the clients of single servers.
     :param client_options: for each server's :class:`~slacker.Client`: content_type, keepalive, backlog,
-        max_frame, name, connect_timeout.
+        max_frame, name, connect_timeout, tls, auth (servers are addressed by IP:
+        :class:`~slacker.tls.ClientTls` says what their certificates have to name).
     :raises ConfigurationError: if one of these is wrong.
     """
 
