@@ -77,8 +77,11 @@ class CuratorTests(TestCase):
         self.addCleanup(self.zookeeper.stop)
         await self.zookeeper.listen("tcp:0:interface=127.0.0.1")
 
+    def folder(self) -> str:
+        return os.path.abspath(self.mktemp())  # javac and java run elsewhere
+
     async def test_recipes_and_caches_work_through_lost_connections_and_expired_sessions(self) -> None:
-        folder = os.path.abspath(self.mktemp())
+        folder = self.folder()
         class_path = ":".join([folder, *map(str, JARS)])
         compiler = Child.start(
             ["javac", "-proc:none", "-implicit:none", "-nowarn", "-d", folder, "-cp", class_path, str(SOURCE)]
