@@ -1,4 +1,4 @@
-"""The namespace ``slacker.cluster.manager``: a member of a cluster, managed by calls from its own machine."""
+"""The namespace ``slacker.cluster.manager``: a member of a cluster, managed by calls."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ class Managed(Protocol):
 
 
 def may_manage(peer: PeerInfo) -> bool:
-    """Who is answered: peers on this machine. Everybody else is refused with acl-reject."""
-    return peer.loopback
+    """Who is answered: peers on this machine, and on a server with ``auth`` those to whom it opens this
+    namespace, wherever they are. (That one refuses all others before.) The rest is refused with acl-reject.
+    """
+    return peer.loopback or (peer.identity is not None and peer.identity.may_call(NAMESPACE))
 
 
 class Manager:

@@ -48,8 +48,8 @@ class ClusterServer(Service):
     :param server_data: what clients may know of this server: any value that EDN can carry, like
         ``{Keyword("weight"): 3}``.
     :param manager: expose the namespace ``slacker.cluster.manager``, by whose functions peers on this machine
-        publish and unpublish namespaces, change the server data and shut the server down. Clients do not find
-        it in ZooKeeper.
+        publish and unpublish namespaces, change the server data and shut the server down; on a server with
+        ``auth``, those to whom it opens that namespace. Clients do not find it in ZooKeeper.
     :param on_leadership: called on the reactor with a namespace and True when this server begins to lead it,
         and with False when it does no more.
     :param on_shutdown: called when the manager's ``shutdown`` was; :meth:`stop` without it.

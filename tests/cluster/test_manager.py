@@ -17,6 +17,7 @@ from slacker.content import dumps, loads
 from slacker.content.values import Keyword, List
 from slacker.errors import ConfigurationError
 from slacker.server import SlackerServer
+from slacker.server.auth import Identity
 from slacker.server.peer import PeerInfo
 from slacker.wire import Decoder, Error, Frame, Request, Response, ResultCode, encode
 from tests.cluster.test_server import ADDRESS, MemberCase
@@ -187,3 +188,9 @@ class MayManageTests(SynchronousTestCase):
         self.assertTrue(may_manage(PeerInfo.at(HERE)))
         self.assertFalse(may_manage(PeerInfo.at(ELSEWHERE)))
         self.assertFalse(may_manage(PeerInfo.at(None)))
+
+    def test_or_of_whom_the_server_has_let_in_for_it(self) -> None:
+        for namespaces, may in ((("*",), True), ((NAMESPACE,), True), (("a", "a.*"), False)):
+            peer = PeerInfo.at(ELSEWHERE)
+            peer.identity = Identity("operator", namespaces)
+            self.assertEqual(may_manage(peer), may)
