@@ -568,6 +568,26 @@ class ClusterClientTests(SynchronousTestCase):
         open_to = [address for address in (A, B, C) if self.network.connections(address)]
         self.assertEqual(open_to, [B, C])
 
+    def test_of_many_a_further_one_counts_soon_and_one_that_breaks_counts_at_once_no_more(self) -> None:
+        many = [f"10.1.0.{number}:2104" for number in range(100, 210)]
+        for address in many:
+            self.start(address)
+        self.discovery.tell("n", *many)
+        self.client.servers("n")
+        for _ in range(20):
+            self.network.advance(0.02)
+        self.assertEqual(self.client.servers("n"), many)
+        every = self.client.function("n/where", grouping="all", grouping_results="vector")
+        self.discovery.tell("n", *many, A)
+        self.result(every())  # it looks at the change while the further server is being connected
+        self.assertNotIn(A, self.result(every()))
+        self.network.refuse(many[0])
+        self.assertEqual(set(self.result(every())), {*many[1:], A})
+        self.start(many[0])
+        self.network.advance(0.2)
+        self.network.advance(0.05)
+        self.assertEqual(set(self.result(every())), {*many, A})
+
     def test_a_server_that_leaves_is_not_chosen_and_finishes_its_calls(self) -> None:
         self.connect(A, B)
         call = self.client.call("n", "wait", grouping="first")

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.zookeeper import NoNodeException, Stat, ZookeeperClient, ZookeeperError
-from slacker.zookeeper.recipes import ChildrenWatch, DataWatch, OwnedEphemeral, create_path
+from slacker.zookeeper.recipes import ChildrenWatch, DataWatch, OwnedEphemeral, Slots, create_path
 from tests.zookeeper.fakes import install, result_of
 
 CHILDREN = ("get_children", "/a")
@@ -294,6 +294,37 @@ class ChildrenWatchTests(RecipeCase):
         self.world.put("/a")
         self.settle()
         self.assertEqual(self.seen, [])
+
+
+class SlotsTests(RecipeCase):
+    def test_so_many_in_each_interval_and_none_is_lost(self) -> None:
+        slots = Slots(self.world.clock, size=2, interval=1.0)
+        self.assertEqual([slots.wait() for _ in range(5)], [0, 0, 1.0, 1.0, 2.0])
+        self.world.clock.advance(1.5)
+        self.assertEqual([slots.wait() for _ in range(2)], [0.5, 1.5])
+        self.world.clock.advance(100)
+        self.assertEqual([slots.wait() for _ in range(3)], [0, 0, 1.0])
+
+    def test_watches_that_share_them_take_turns_after_a_reconnect_as_well(self) -> None:
+        slots = Slots(self.world.clock, size=2, interval=1.0)
+        answers: list[object] = []
+        watches = [
+            DataWatch(self.client, f"/n{number}", answers.append, clock=self.world.clock, slots=slots)
+            for number in range(5)
+        ]
+        for watch in watches:
+            watch.start()
+        for expected in (2, 4, 5):
+            self.world.pump()
+            self.assertEqual(len(answers), expected)
+            self.world.clock.advance(1.0)
+        self.kazoo.suspend()
+        for expected in (7, 9, 10):
+            self.world.pump()
+            self.assertEqual(len(answers), expected)
+            self.world.clock.advance(1.0)
+        for watch in watches:
+            watch.stop()
 
 
 class DataWatchTests(RecipeCase):
