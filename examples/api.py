@@ -12,8 +12,6 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from slacker.content.values import List
-
 _lock = Lock()
 _total = 0
 
@@ -87,9 +85,9 @@ async def async_exception() -> None:
     raise RuntimeError("Expected exception.")
 
 
-def _slacker_function_not_found(name: str, *arguments: Any) -> List[Any]:
+def _slacker_function_not_found(name: str, arguments: list[Any]) -> list[Any]:
     """Answer calls of functions that this module does not have."""
-    return List(["Function not found:", name, *arguments])
+    return ["Function not found: ", name, arguments]
 
 
 #: A dictionary is exposed as it is: ``--expose examples.api:more`` adds the namespace slacker.example.api2.
