@@ -16,6 +16,7 @@ from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The command of this interpreter's environment.
@@ -60,6 +61,11 @@ async def until(condition: Callable[[], object], what: str, patience: float = PA
         if reactor.seconds() > deadline:
             raise AssertionError(f"{what}: not within {patience:g} seconds")
         await pause(0.05)
+
+
+def temporary(test: SynchronousTestCase) -> str:
+    """The path of a temporary folder that child processes find, too, wherever they run."""
+    return os.path.abspath(test.mktemp())
 
 
 def free_port() -> int:

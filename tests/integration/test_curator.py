@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from unittest import SkipTest
@@ -10,7 +9,7 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from slacker.zookeeper.embedded import EmbeddedZooKeeper
-from tests.integration.processes import Child
+from tests.integration.processes import Child, temporary
 
 SOURCE = Path(__file__).with_name("curator") / "CuratorChecks.java"
 JARS = [
@@ -77,11 +76,8 @@ class CuratorTests(TestCase):
         self.addCleanup(self.zookeeper.stop)
         await self.zookeeper.listen("tcp:0:interface=127.0.0.1")
 
-    def folder(self) -> str:
-        return os.path.abspath(self.mktemp())  # javac and java run elsewhere
-
     async def test_recipes_and_caches_work_through_lost_connections_and_expired_sessions(self) -> None:
-        folder = self.folder()
+        folder = temporary(self)
         class_path = ":".join([folder, *map(str, JARS)])
         compiler = Child.start(
             ["javac", "-proc:none", "-implicit:none", "-nowarn", "-d", folder, "-cp", class_path, str(SOURCE)]

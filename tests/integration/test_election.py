@@ -11,7 +11,7 @@ from twisted.internet.defer import gatherResults
 from slacker.zookeeper import ZookeeperClient
 from slacker.zookeeper.election import Election
 from slacker.zookeeper.lease import Lease
-from tests.integration.processes import Child, pause, until
+from tests.integration.processes import Child, pause, temporary, until
 from tests.integration.test_curator import JARS, require_curator
 from tests.integration.zookeepers import OnEmbedded, OnReal, ZooKeeperCase
 
@@ -168,7 +168,7 @@ class CuratorTests(Standing, OnReal):
 
     async def curator(self) -> Child:
         """The Java program, running."""
-        folder = self.mktemp()
+        folder = temporary(self)
         class_path = ":".join([folder, *map(str, JARS)])
         compiler = Child.start(
             ["javac", "-proc:none", "-nowarn", "-d", folder, "-cp", class_path, str(SOURCE)]
