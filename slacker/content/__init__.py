@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from slacker.content import edn, json, msgpack
+from slacker.content import edn, json, msgpack, nippy
 from slacker.content.codec import Codec
 from slacker.errors import ContentError
 
 __all__ = ["BY_ID", "CODECS", "Codec", "dumps", "get", "loads"]
 
 #: The codecs by name. A plain dict: the look-up is part of every call.
-CODECS: Final[Mapping[str, Codec]] = {codec.name: codec for codec in (json.CODEC, edn.CODEC, msgpack.CODEC)}
+CODECS: Final[Mapping[str, Codec]] = {
+    codec.name: codec for codec in (json.CODEC, edn.CODEC, nippy.CODEC, msgpack.CODEC)
+}
 
 #: The same codecs by the content-type byte of a frame.
 BY_ID: Final[Mapping[int, Codec]] = {codec.wire_id: codec for codec in CODECS.values()}

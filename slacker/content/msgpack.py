@@ -34,6 +34,7 @@ from msgpack import ExtType, Packer, Timestamp, unpackb
 from slacker.content.codec import MAX_DEPTH, Codec
 from slacker.content.refusal import Refusal, TooDeep, refused, refused_text, unknown_type
 from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged, make_dict, make_set, plain
+from slacker.content.walk import is_deeper
 from slacker.errors import ContentError
 
 #: How deep containers that travel as an extension (lists, sets, tagged values) may stand in each other. Each
@@ -90,7 +91,8 @@ class _Level:
         """The extension whose payload is the array of ``elements``, which are those of ``value``."""
         if self.depth == MAX_EXTENSIONS:
             raise Refusal(value, f"stands in more than {MAX_EXTENSIONS} lists, sets and tagged values")
-        if not self.depth and _too_deep(elements):
+        # The C library limits the depth of each payload, but payloads stand in each other.
+        if not self.depth and is_deeper(elements, MAX_DEPTH):
             raise TooDeep
         return ExtType(code, LEVELS[self.depth + 1].pack(elements))
 
@@ -111,7 +113,7 @@ class _Level:
         elements = LEVELS[self.depth + 1].unpack(data)
         if type(elements) is not list:
             raise ContentError("the payload of an extension is not the array it should be")
-        if not self.depth and _too_deep(elements):
+        if not self.depth and is_deeper(elements, MAX_DEPTH):
             raise ContentError(f"the value is nested more than {MAX_DEPTH} levels deep")
         return elements
 
@@ -120,28 +122,6 @@ class _Level:
         if len(elements) != 2:
             raise ContentError(f"the payload of an extension has {len(elements)} elements and should have 2")
         return elements[0], elements[1]
-
-
-def _too_deep(elements: list[Any]) -> bool:
-    """Whether something in ``elements`` is nested too deeply.
-
-    The C library limits the depth of each payload, but payloads stand in each other.
-    """
-    level: list[Any] = elements
-    for _ in range(MAX_DEPTH):
-        deeper: list[Any] = []
-        for item in level:
-            if isinstance(item, (list, tuple, set, frozenset)):
-                deeper.extend(item)
-            elif isinstance(item, (dict, Map)):
-                deeper.extend(item)
-                deeper.extend(item.values())
-            elif isinstance(item, Tagged):
-                deeper.append(item.value)
-        if not deeper:
-            return False
-        level = deeper
-    return True
 
 
 def _timestamp(value: datetime, _level: _Level) -> Timestamp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from typing import Any
 
@@ -12,7 +13,7 @@ from slacker.errors import ContentError
 
 _names = st.from_regex(
     r"[a-z*+!_?<>=-][a-z0-9*+!_?<>=#'.-]{0,6}(/[a-z?!*][a-z0-9?!*.]{0,4})?", fullmatch=True
-).filter(lambda text: text not in ("nil", "true", "false"))
+).filter(lambda text: text not in ("nil", "true", "false") and re.match(r"[+-]\d", text) is None)
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 _characters = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])
 _times = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(timezone.utc))

@@ -71,6 +71,13 @@ class RoundTripTests(SynchronousTestCase):
 
     @_repeatable
     @given(values)
+    def test_nippy_gives_back_what_it_was_given(self, value: object) -> None:
+        """With all types; but of the two zeros it has only one."""
+        read = loads("nippy", dumps("nippy", value))
+        self.assertEqual(shape(read, one_zero=True), shape(value, one_zero=True))
+
+    @_repeatable
+    @given(values)
     def test_edn_and_msgpack_give_back_what_they_were_given(self, value: object) -> None:
         """With all types, and so they agree."""
         for name in ("clj", "msgpack"):
@@ -128,7 +135,7 @@ class AnyBytesTests(SynchronousTestCase):
     def test_vectors_with_a_byte_changed(self) -> None:
         """Every vector of a few hundred bytes, with each of its bytes changed once."""
         chance = random.Random(20260101)
-        for name, file in (("clj", "edn"), ("json", "json")):
+        for name, file in (("clj", "edn"), ("json", "json"), ("nippy", "nippy")):
             for entry in entries(file).values():
                 self.change(name, bytes.fromhex(entry.get("hex", ""))[:300], chance)
         for value in VALUES.values():

@@ -9,10 +9,11 @@ import json
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from slacker.content.values import Char, Keyword, List, Symbol, Tagged
+from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged
 
 _FOLDER = Path(__file__).parent.parent / "vectors"
 
@@ -193,14 +194,48 @@ def entries(name: str) -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in json.loads(text)["entries"]}
 
 
-def shape(value: object) -> object:
-    """A twin of ``value``: two are equal only if all types are the same, and ``-0.0`` is not ``0.0``."""
-    if isinstance(value, (list, tuple)):
-        return type(value).__name__, tuple([shape(item) for item in value])
-    if isinstance(value, dict):
-        return "dict", {shape(key): shape(item) for key, item in value.items()}
+def is_of(entry: dict[str, Any], data: bytes) -> bool:
+    """Whether ``data`` are the bytes of the entry, of which the file may hold only the digest."""
+    if "hex" in entry:
+        return data == bytes.fromhex(entry["hex"])
+    return (len(data), sha256(data).hexdigest()) == (entry["hex_bytes"], entry["hex_sha256"])
+
+
+def _rotated(number: int, bits: int) -> int:
+    return (number << bits | number >> (32 - bits)) & 0xFFFFFFFF
+
+
+def hash_order(number: int) -> list[int]:
+    """What to sort integers by, so that they come as Clojure's hash maps and sets have them.
+
+    The maps are trees with 32 branches, by five bits of the hash at each level, the lowest first. The hash
+    is MurmurHash 3 of the two halves of the 64 bits, and 0 for 0.
+    """
+    value = 0
+    for half in (number & 0xFFFFFFFF, number >> 32 & 0xFFFFFFFF):
+        value ^= _rotated(half * 0xCC9E2D51 & 0xFFFFFFFF, 15) * 0x1B873593 & 0xFFFFFFFF
+        value = (_rotated(value, 13) * 5 + 0xE6546B64) & 0xFFFFFFFF
+    value ^= 8  # the length in bytes
+    value = (value ^ value >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    value = (value ^ value >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    value ^= value >> 16
+    value *= number != 0
+    return [value >> bits & 31 for bits in range(0, 35, 5)]
+
+
+def shape(value: object, one_zero: bool = False) -> object:
+    """A twin of ``value``: two are equal only if all types are the same, and ``-0.0`` is not ``0.0``.
+
+    :param one_zero: take ``-0.0`` for ``0.0``.
+    """
+    if isinstance(value, (list, tuple, frozenset)):
+        items = [shape(item, one_zero) for item in value]
+        return type(value).__name__, frozenset(items) if isinstance(value, frozenset) else tuple(items)
+    if isinstance(value, (dict, Map)):
+        entries = frozenset((shape(key, one_zero), shape(item, one_zero)) for key, item in value.items())
+        return type(value).__name__, entries
     if isinstance(value, Tagged):
-        return "Tagged", value.tag, shape(value.value)
+        return "Tagged", value.tag, shape(value.value, one_zero)
     if isinstance(value, float):
-        return "float", repr(value)
+        return "float", repr(value or 0.0 if one_zero else value)
     return type(value).__name__, value

@@ -145,6 +145,8 @@ def loads(data: bytes) -> Any:
     except _Unexpected as error:
         offset = _offset(text, error.index)
         raise ContentError(f"not an EDN payload: at byte {offset}: {error}") from None
+    except RecursionError:
+        raise ContentError("not an EDN payload: a map key or set member is nested too deeply") from None
 
 
 def _split(parts: list[str]) -> list[str] | None:

@@ -170,15 +170,23 @@ def _write(value: Any, append: Callable[[str], None], out: list[str], depth: int
         _write(twin, append, out, depth)
 
 
+def write(value: object, depth: int = 0) -> str:
+    """``value`` as EDN, so many levels deep in a value of whatever content type.
+
+    :raises Refusal: it holds something that EDN cannot carry.
+    """
+    out: list[str] = []
+    _write(value, out.append, out, depth)
+    return "".join(out)
+
+
 def dumps(value: object) -> bytes:
     """``value`` as EDN, in UTF-8.
 
     :raises ContentError: it holds something that EDN cannot carry; the message says what and where.
     """
-    out: list[str] = []
     try:
-        _write(value, out.append, out, 0)
-        return "".join(out).encode()
+        return write(value).encode()
     except Refusal as refusal:
         raise refused("clj", value, refusal) from None
     except UnicodeEncodeError:

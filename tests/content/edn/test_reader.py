@@ -324,6 +324,11 @@ class InstantTests(SynchronousTestCase):
 class BoundsTests(SynchronousTestCase):
     """Depth, memory and time, whatever a peer sends."""
 
+    def test_keys_that_are_deep(self) -> None:
+        """They are made hashable level by level, for which there may be no room."""
+        error = self.assertRaises(ContentError, loads, b"#{" + b"{1 " * 511 + b"2" + b"}" * 512)
+        self.assertIn("a map key or set member is nested too deeply", str(error))
+
     def test_depth_is_bounded(self) -> None:
         """MAX_DEPTH levels are read, one more is refused, wherever prefixes stand in between."""
         deep = MAX_DEPTH
