@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.address import parse_address
+from tests.certificates import Authority
 from tests.integration.processes import PATIENCE, Child, deferred, free_port, until
 
 _JARS = [Path("/usr/share/java") / name for name in ("zookeeper.jar", "slf4j-log4j12.jar", "log4j-1.2.jar")]
@@ -57,35 +57,10 @@ secureClientPort={port}
 secureClientPortAddress=127.0.0.1
 ssl.keyStore.location={folder}/server.pem
 ssl.keyStore.type=PEM
-ssl.trustStore.location={folder}/ca.pem
+ssl.trustStore.location={folder}/authority.pem
 ssl.trustStore.type=PEM
 ssl.clientAuth={client_auth}
 """
-
-
-class Certificates:
-    """An authority and the certificates it signed, made with ``openssl`` in a folder, as PEM files.
-
-    :ivar ca: the authority's certificate.
-    :ivar server: private key and certificate of ``127.0.0.1``.
-    :ivar client: private key and certificate of ``CN=mary``.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.ca, self.server, self.client = (folder / f"{name}.pem" for name in ("ca", "server", "client"))
-        new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        self._openssl(*[*new, "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"])
-        for name, subject in (("server", "/CN=zookeeper"), ("client", "/CN=mary")):
-            names = "subjectAltName=IP:127.0.0.1"
-            signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2", "-subj", subject, "-addext", names]
-            usage = ["-addext", "basicConstraints=critical,CA:FALSE"]
-            self._openssl(*new, *signed, *usage, "-keyout", f"{name}.key", "-out", f"{name}.crt")
-            parts = [(folder / f"{name}.{part}").read_text() for part in ("key", "crt")]
-            (folder / f"{name}.pem").write_text("".join(parts))
-
-    def _openssl(self, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=self._folder, check=True, capture_output=True)
 
 
 def missing() -> str | None:
@@ -114,10 +89,10 @@ class RealZooKeeper:
     :param tls: a node listens for TLS at :attr:`secure_address`, too; ``none``, ``want`` or ``need`` say
         whether clients have to show a certificate.
     :param settings: lines for the configuration file.
-    :ivar certificates: what there is where ``tls`` is given; from the start on.
+    :ivar authority: where ``tls`` is given, who signed the server's certificate; from the start on.
     """
 
-    certificates: Certificates
+    authority: Authority
 
     def __init__(
         self,
@@ -260,7 +235,10 @@ class RealZooKeeper:
             module = "org.apache.zookeeper.server.auth.DigestLoginModule required"
             (self._folder / "jaas.conf").write_text(f"Server {{\n  {module}\n{users};\n}};\n")
         if self._tls is not None:
-            self.certificates = Certificates(self._folder)
+            self.authority = Authority(self._folder)
+            certificate, key = self.authority.issue("zookeeper", hosts=["127.0.0.1"])
+            both = Path(key).read_bytes() + Path(certificate).read_bytes()
+            (self._folder / "server.pem").write_bytes(both)
             self._secure_port = free_port()
             more += _TLS.format(port=self._secure_port, folder=self._folder, client_auth=self._tls)
         for index, port in enumerate(self._ports):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from pathlib import Path
 from typing import Any
-from unittest import SkipTest
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from slacker.errors import ConfigurationError
 from slacker.zookeeper import ZOO_OPEN_ACL_UNSAFE, ZookeeperClient, ZookeeperTls, access
 from slacker.zookeeper.access import Access, parse_acl, parse_auth
+from tests.certificates import Authority
 
 HASHED = "mary:9MTr9XuZvmudebp9aOo4DtXwyII="  # with the SHA-1 of mary:apples, as ZooKeeper has it
 
@@ -122,22 +121,13 @@ class TlsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
+        self.authority = Authority(self.folder)
         self.junk = self.folder / "junk.pem"
         self.junk.write_text("no certificate\n")
 
-    def key_pair(self, name: str, *options: str) -> tuple[str, str]:
+    def key_pair(self, password: bytes | None = None) -> tuple[str, str]:
         """Files of a certificate and its key."""
-        certificate, key = str(self.folder / f"{name}.crt"), str(self.folder / f"{name}.key")
-        new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-        try:
-            subprocess.run(
-                [*new, *(options or ["-nodes"]), "-subj", f"/CN={name}", "-out", certificate, "-keyout", key],
-                check=True,
-                capture_output=True,
-            )
-        except FileNotFoundError:
-            raise SkipTest("left out: it makes certificates with the command openssl") from None
-        return certificate, key
+        return self.authority.issue("mine", password=password)
 
     def error(self, **options: Any) -> str:
         return str(self.assertRaises(ConfigurationError, ZookeeperTls, **options))
@@ -151,11 +141,10 @@ class TlsTests(SynchronousTestCase):
         self.assertEqual((context.verify_mode, context.check_hostname), (ssl.CERT_NONE, False))
 
     def test_where_an_authority_is_named_no_other_is_trusted(self) -> None:
-        certificate, _ = self.key_pair("mine")
-        self.assertEqual(len(ZookeeperTls(ca=certificate).context().get_ca_certs()), 1)
+        self.assertEqual(len(ZookeeperTls(ca=self.authority.path).context().get_ca_certs()), 1)
 
     def test_a_file_that_cannot_be_read_is_named_at_once(self) -> None:
-        certificate, _ = self.key_pair("mine")
+        certificate, _ = self.key_pair()
         nowhere = str(self.folder / "nowhere.pem")
         for options, what in (
             ({"ca": nowhere}, "the ca file"),
@@ -165,8 +154,8 @@ class TlsTests(SynchronousTestCase):
             self.assertIn(f"{what} {nowhere}: No such file", self.error(**options))
 
     def test_files_that_do_not_hold_what_they_should_are_named(self) -> None:
-        certificate, key = self.key_pair("mine")
-        _, other_key = self.key_pair("other")
+        certificate, key = self.key_pair()
+        _, other_key = self.key_pair()
         self.assertIn("junk.pem holds no certificate", self.error(ca=str(self.junk)))
         for options in (
             {"certificate": str(self.junk)},
@@ -181,7 +170,7 @@ class TlsTests(SynchronousTestCase):
         self.assertIn("without a certificate", self.error(key=str(self.junk)))
 
     def test_an_encrypted_key_needs_its_password_which_nothing_shows(self) -> None:
-        certificate, key = self.key_pair("mine", "-passout", "pass:hunter2")
+        certificate, key = self.key_pair(b"hunter2")
         tls = ZookeeperTls(certificate=certificate, key=key, password="hunter2")
         self.assertNotIn("hunter2", repr(tls))
         for password in (None, "pears"):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from slacker.zookeeper import ZookeeperTls
 from slacker.zookeeper.handler import Mailbox, ReactorHandler
+from tests.certificates import Authority
 from tests.zookeeper.fakes import FakeReactor
 
 
@@ -93,6 +96,89 @@ class ObservedSocketTests(SynchronousTestCase):
         self.assertEqual(self.socket.recv(1), b"")
         self.socket.close()
         self.handler.abort()  # gone already: no matter
+
+    def test_sasl_that_comes_to_no_end_is_given_up(self) -> None:
+        request = (8).to_bytes(4, "big") + (1).to_bytes(4, "big") + (102).to_bytes(4, "big")
+        self.peer.sendall(b"x" * 20)
+        for _ in range(10):
+            self.socket.send(memoryview(request))
+            self.assertEqual(self.socket.recv(1), b"x")
+        self.socket.send(memoryview(request))
+        with self.assertRaises(ConnectionResetError):
+            self.socket.recv(1)
+
+
+class ProblemTests(SynchronousTestCase):
+    """Why there is no connection is told on the reactor, with the address."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.problems: list[str] = []
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listening.close)
+        self.address = self.listening.getsockname()
+
+    def handler(self, tls: ZookeeperTls | None = None) -> ReactorHandler:
+        return ReactorHandler(Mailbox(self.reactor), 5.0, tls, self.problems.append)
+
+    def told(self) -> list[str]:
+        while self.reactor.from_threads:
+            function, args, kwargs = self.reactor.from_threads.popleft()
+            function(*args, **kwargs)
+        return [problem.removeprefix(f"127.0.0.1:{self.address[1]}: ") for problem in self.problems]
+
+    def test_a_port_where_nobody_listens(self) -> None:
+        self.listening.close()
+        with self.assertRaises(OSError):
+            self.handler().create_connection(self.address, timeout=1.0)
+        self.assertEqual(self.told(), ["Connection refused"])
+
+    def test_a_server_that_closes_without_an_answer(self) -> None:
+        connection = self.handler().create_connection(self.address, timeout=1.0)
+        self.addCleanup(connection.close)
+        self.listening.accept()[0].close()
+        self.assertEqual(connection.recv(1), b"")
+        self.assertIn("without an answer", self.told()[0])
+
+    def test_a_server_that_closes_later_is_no_problem_of_connecting(self) -> None:
+        connection = self.handler().create_connection(self.address, timeout=1.0)
+        self.addCleanup(connection.close)
+        peer, _ = self.listening.accept()
+        peer.sendall(b"x")
+        peer.close()
+        self.assertEqual((connection.recv(1), connection.recv(1)), (b"x", b""))
+        connection.setblocking(False)
+        self.assertEqual(self.told(), [])
+
+    def test_nothing_to_read_yet_is_no_problem(self) -> None:
+        connection = self.handler().create_connection(self.address, timeout=1.0)
+        self.addCleanup(connection.close)
+        connection.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            connection.recv(1)
+        self.assertEqual(self.told(), [])
+
+    def test_a_file_for_tls_that_has_gone_since(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        path = Authority(folder).path
+        tls = ZookeeperTls(ca=path)
+        Path(path).unlink()
+        with self.assertRaises(OSError):
+            self.handler(tls).create_connection(self.address, timeout=1.0)
+        self.assertIn(f"the ca file {path}: No such file", self.told()[0])
+
+
+class ThreadTests(SynchronousTestCase):
+    def test_what_ends_a_thread_is_not_printed(self) -> None:
+        printed: list[object] = []
+        self.patch(threading, "excepthook", printed.append)
+
+        def broken(number: int) -> None:
+            raise ValueError(number)
+
+        ReactorHandler(Mailbox(FakeReactor()), 1.0).spawn(broken, 7).join()
+        self.assertEqual(printed, [])
 
 
 class WakeUpTests(SynchronousTestCase):
