@@ -39,7 +39,7 @@ from slacker.address import parse_address
 from slacker.client.client import Client
 from slacker.server.functions import Exposable
 from slacker.server.service import SlackerServer
-from slacker.server.workers import Job
+from slacker.server.workers import Job, PoolStatus
 
 #: Bytes that wait on one side before its producer is paused, as in Twisted's own transports.
 _BUFFER = 2**16
@@ -85,6 +85,10 @@ class SameThreadWorkers:
             return False
         self.queue.remove(job)
         return True
+
+    def status(self) -> PoolStatus:
+        """What is held."""
+        return PoolStatus(0, len(self.queue), 0.0)
 
     def wake(self) -> None:
         """Run what is queued, unless held."""

@@ -84,6 +84,7 @@ class PoolCall(RunningCall):
 
     pool: Workers
     work: Callable[[], Outcome]
+    queued_at: float = 0.0
 
     def cancel(self) -> None:
         self.view.interrupted = True
@@ -114,6 +115,7 @@ class PoolJob:
     done: Deferred[Any]
     result: Any = None
     dropped: bool = False
+    queued_at: float = 0.0
     weight: int = 0  # nobody knows before the result is encoded, on the reactor
 
     def run(self) -> None:

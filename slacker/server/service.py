@@ -32,7 +32,7 @@ from slacker.server.execution import Execution
 from slacker.server.functions import Exposable, Functions
 from slacker.server.limits import Limits
 from slacker.server.peer import PeerInfo
-from slacker.server.workers import WorkerPool, Workers
+from slacker.server.workers import PoolStatus, WorkerPool, Workers
 from slacker.tls import ServerTls
 
 if TYPE_CHECKING:
@@ -195,6 +195,10 @@ class SlackerServer(Service):
         """Twisted's name for :meth:`stop`."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's Service has no annotations
         return self.stop()
+
+    def pools(self) -> dict[str, PoolStatus]:
+        """How busy each worker pool is, by namespace; ``*`` is the one of all that have none of their own."""
+        return {name: pool.status() for name, pool in [("*", self.workers), *self._pools.items()]}
 
     def pool_of(self, namespace: str) -> Workers:
         """The worker pool in which a namespace's functions run."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from threading import Lock, Thread
-from typing import Protocol
+from typing import Protocol, cast
 
-from twisted.internet.interfaces import IReactorFromThreads
+from attrs import frozen
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 
 from slacker.errors import ConfigurationError
 
@@ -30,6 +32,9 @@ _SHARE = 4
 class Job(Protocol):
     """Work for one thread, and what the reactor does with its outcome."""
 
+    #: When it came into the queue, by the pool's clock; the pool sets it.
+    queued_at: float
+
     @property
     def weight(self) -> int:
         """Bytes of the outcome, as soon as there is one."""
@@ -41,12 +46,27 @@ class Job(Protocol):
         """Deliver the outcome, on the reactor."""
 
 
+@frozen
+class PoolStatus:
+    """How busy a worker pool is.
+
+    :ivar running: jobs that threads are at.
+    :ivar queued: jobs that wait for a thread.
+    :ivar oldest: seconds that the first of those has waited; 0 if there is none.
+    """
+
+    running: int
+    queued: int
+    oldest: float
+
+
 class Workers(Protocol):
     """What a server wants of its workers; :class:`WorkerPool` says what each method does."""
 
     def submit(self, job: Job, held: int = 0) -> bool: ...
     def remove(self, job: Job) -> bool: ...
     def wake(self) -> None: ...
+    def status(self) -> PoolStatus: ...
     def stop(self) -> None: ...
 
 
@@ -73,6 +93,7 @@ class WorkerPool:
         if queue_size < 0:
             raise ConfigurationError(f"queue_size should be 0 or more, not {queue_size}")
         self._reactor = reactor
+        self._seconds = cast(IReactorTime, reactor).seconds
         self._name = name
         self._after_batch = after_batch
         self._max_threads = threads
@@ -89,10 +110,13 @@ class WorkerPool:
         self._throttled: list[Lock] = []  # of threads that wait for the reactor
         self._stopped = False
 
-    @property
-    def queued(self) -> int:
-        """Jobs that wait for a thread."""
-        return len(self._queue)
+    def status(self) -> PoolStatus:
+        """How busy it is now."""
+        with self._lock:
+            waiting = list(islice(self._queue, 1))
+            queued = len(self._queue)
+            oldest = self._seconds() - waiting[0].queued_at if waiting else 0.0
+            return PoolStatus(self._unfinished - queued, queued, oldest)
 
     def submit(self, job: Job, held: int = 0) -> bool:
         """Take the job, on the reactor, and :meth:`wake` afterwards.
@@ -106,6 +130,7 @@ class WorkerPool:
             if free <= 0 or held > _SHARE * free or self._stopped:
                 return False
             self._unfinished += 1
+        job.queued_at = self._seconds()
         self._queue.append(job)
         return True
 

@@ -15,6 +15,7 @@ from slacker.interceptors.context import outgoing_extensions
 from slacker.server import SlackerServer, current_call, nonblocking
 from slacker.server.functions import Exposable
 from slacker.server.limits import Limits
+from slacker.server.workers import PoolStatus
 from slacker.testing import Network
 from slacker.wire import Error, Frame, Interrupt, Request, Response
 from tests.server.test_connection import CLJ, Peer
@@ -298,6 +299,7 @@ class OptionTests(StagedTestCase):
         self.addCleanup(server.stop)
         self.assertIsNot(server.pool_of("n"), server.workers)
         self.assertIs(server.pool_of("m"), server.workers)
+        self.assertEqual(server.pools(), dict.fromkeys(["*", "n"], PoolStatus(0, 0, 0.0)))
         self.assertRaises(
             ConfigurationError, SlackerServer, [], executors={"n": (1, 0)}, reactor=Network().reactor
         )

@@ -7,7 +7,7 @@ from threading import Event, current_thread
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.errors import ConfigurationError
-from slacker.server.workers import WorkerPool
+from slacker.server.workers import PoolStatus, WorkerPool
 from slacker.testing import MemoryReactor
 
 PATIENCE = 30.0  # seconds that a test waits for a thread before it fails
@@ -23,6 +23,7 @@ class Work:
         self.thread = ""
         self.finished = 0
         self.weight = 0
+        self.queued_at = 0.0
 
     def run(self) -> None:
         self.thread = current_thread().name
@@ -128,7 +129,8 @@ class WorkerPoolTests(SynchronousTestCase):
         pool.wake()
         self.assertTrue(running.begun.wait(PATIENCE))
         pool.submit(waiting)
-        self.assertEqual(pool.queued, 1)
+        self.reactor.advance(2)
+        self.assertEqual(pool.status(), PoolStatus(running=1, queued=1, oldest=2.0))
         self.assertTrue(pool.remove(waiting))
         self.assertFalse(pool.remove(waiting))
         self.assertFalse(pool.remove(running))
