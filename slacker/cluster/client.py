@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from attrs import frozen
@@ -22,6 +22,7 @@ from slacker.cluster.routes import Route, Routes
 from slacker.cluster.zookeeper_discovery import ZookeeperDiscovery
 from slacker.errors import ConfigurationError, NotSent, Unavailable
 from slacker.interceptors import Interceptor
+from slacker.interceptors.context import outgoing_extensions
 from slacker.zookeeper import State, ZookeeperClient, ZookeeperTls
 
 _log = Logger()
@@ -86,7 +87,7 @@ class ClusterClient:
     :param timeout: seconds that a call may take, waiting for a server included.
     :param retries: how often a call may be made again when the connection broke after it may have run. Only
         for functions that may run twice; not for ``all`` or for addresses chosen by a function.
-    :param interceptors: look at calls and results on their way.
+    :param interceptors: look at calls on their way, to each server and as a whole.
     :param on_server_data: called with an address and what that server says of itself, whenever that changes.
     :param discovery: where the servers are learnt from, instead of ZooKeeper or a list.
     :param connect: what makes the clients of single servers.
@@ -125,9 +126,7 @@ class ClusterClient:
             from twisted.internet import reactor
         self._clock = clock = cast(IReactorTime, reactor)
         self._defaults = _checked(
-            Options(
-                grouping, grouping_results, grouping_exceptions, unavailable_value, timeout, None, retries
-            )
+            Options(grouping, grouping_results, grouping_exceptions, unavailable_value, timeout, retries, {})
         )
         self._zookeeper: ZookeeperClient | None = None
         if servers is not None:
@@ -149,7 +148,14 @@ class ClusterClient:
             discovery.subscribe_data(on_server_data)
 
         def new_client(address: str, on_change: Callable[[Client], None]) -> Client:
-            return connect(address, timeout=timeout, reactor=reactor, on_change=on_change, **client_options)
+            return connect(
+                address,
+                timeout=timeout,
+                interceptors=interceptors,
+                reactor=reactor,
+                on_change=on_change,
+                **client_options,
+            )
 
         new_client("127.0.0.1:1", lambda _: None)  # wrong options are refused here, not at the first call
         self._routes = Routes(discovery, new_client, clock)
@@ -169,18 +175,23 @@ class ClusterClient:
         grouping_exceptions: str | Callable[..., Any] | None = None,
         unavailable_value: Any = UNSET,
         timeout: float | None = None,
-        content_type: str | None = None,
         retries: int | None = None,
+        content_type: str | None = None,
+        extensions: Mapping[int, Any] | None = None,
+        interrupt_on_timeout: bool | None = None,
+        fire_and_forget: bool = False,
     ) -> Deferred[Any]:
         """Call ``namespace/function``, a name taken verbatim, on the servers that the grouping chooses.
 
-        What is not given is as the client was made.
+        What is not given is as the client was made; the last four options are those of
+        :meth:`slacker.Client.call`.
 
         :return: fires once, with the merged result, or with an error of :mod:`slacker.errors`: those of
             :meth:`slacker.Client.call` where one server was asked, :class:`~slacker.errors.ClusterError`
             where several were, :class:`~slacker.errors.Unavailable` where none was.
         """
-        options = defaults = self._defaults
+        options = self._defaults
+        carried = outgoing_extensions()  # now: it may be sent later, in another context
         try:
             if (
                 grouping
@@ -188,18 +199,28 @@ class ClusterClient:
                 or grouping_exceptions
                 or timeout
                 or content_type
+                or extensions
+                or carried
+                or fire_and_forget
+                or interrupt_on_timeout is not None
                 or retries is not None
                 or unavailable_value is not UNSET
             ):
+                of_client = {
+                    "content_type": content_type,
+                    "extensions": {**(carried or {}), **(extensions or {})},
+                    "interrupt_on_timeout": interrupt_on_timeout,
+                    "fire_and_forget": fire_and_forget,
+                }
                 options = _checked(
                     Options(
-                        grouping or defaults.grouping,
-                        grouping_results or defaults.results,
-                        grouping_exceptions or defaults.exceptions,
-                        defaults.unavailable_value if unavailable_value is UNSET else unavailable_value,
-                        timeout or defaults.timeout,
-                        content_type,
-                        defaults.retries if retries is None else retries,
+                        grouping or options.grouping,
+                        grouping_results or options.results,
+                        grouping_exceptions or options.exceptions,
+                        options.unavailable_value if unavailable_value is UNSET else unavailable_value,
+                        timeout or options.timeout,
+                        options.retries if retries is None else retries,
+                        {name: value for name, value in of_client.items() if value or value is False},
                     )
                 )
             route = self._routes.routes.get(namespace) or self._follow(namespace, function)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, frozen
@@ -17,6 +17,7 @@ from slacker.cluster.merging import IsFailure, Outcome, Reducer, merge, reducer_
 from slacker.cluster.routes import Route, Routes
 from slacker.errors import ClusterError, ConfigurationError, ConnectionLost, NotSent, ServerBusy, Unavailable
 from slacker.interceptors import Interceptor
+from slacker.interceptors.stages import stages_of
 
 
 class _Unset:
@@ -37,8 +38,8 @@ class Options:
     exceptions: str | IsFailure
     unavailable_value: Any
     timeout: float
-    content_type: str | None
     retries: int
+    of_client: Mapping[str, Any]
 
 
 @define(eq=False)
@@ -81,14 +82,16 @@ class Dispatcher:
     ) -> None:
         self._client = client
         self._routes = routes
-        self._interceptors = interceptors
+        self._before_merge = stages_of(interceptors, "before_merge")
+        self._after_merge = stages_of(reversed(interceptors), "after_merge")
+        self._intercepted = bool(self._before_merge or self._after_merge)
         self._clock = clock
         self.closed = False
 
     def dispatch(self, call: ClusterCall) -> Deferred[Any]:
         """Make the call; the Deferred fires once, with the merged result."""
         options = call.options
-        plain = options.results == "single" and _is_one_server(options.grouping) and not self._interceptors
+        plain = options.results == "single" and _is_one_server(options.grouping) and not self._intercepted
         if not plain and call.reducer is None:
             try:  # what is wrong about it is found before anything runs
                 call.reducer = reducer_of(options.results, call.namespace, call.function, call.args)
@@ -174,7 +177,7 @@ class Dispatcher:
         if call.late:  # what is left of it
             timeout = max(call.began + timeout - self._clock.seconds(), 0.001)
         called = client.call(
-            call.namespace, call.function, call.args, timeout=timeout, content_type=call.options.content_type
+            call.namespace, call.function, call.args, timeout=timeout, **call.options.of_client
         )
         return self._routes.counted(client, called)
 
@@ -245,11 +248,11 @@ class Dispatcher:
                 raise (outcomes[0].error if alone and outcomes else None) or error from None
 
         merged: Deferred[Any] = outcomes
-        for interceptor in self._interceptors:
-            merged.addCallback(_stage, interceptor.before_merge, call)
+        for stage in self._before_merge:
+            merged.addCallback(_stage, stage, call)
         merged.addCallback(reduce)
-        for interceptor in reversed(self._interceptors):
-            merged.addBoth(_stage, interceptor.after_merge, call)
+        for stage in self._after_merge:
+            merged.addBoth(_stage, stage, call)
         return merged
 
     # Nobody to ask

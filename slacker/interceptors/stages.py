@@ -19,22 +19,23 @@ class Stages:
 
     def __init__(self, interceptors: Sequence[Interceptor]) -> None:
         back = list(reversed(interceptors))
-        self.pre = _found(interceptors, "pre")
-        self.before = _found(interceptors, "before")
-        self.after = _found(back, "after")
-        self.post = _found(back, "post")
+        self.pre = stages_of(interceptors, "pre")
+        self.before = stages_of(interceptors, "before")
+        self.after = stages_of(back, "after")
+        self.post = stages_of(back, "post")
 
     def __bool__(self) -> bool:
         return bool(self.pre or self.before or self.after or self.post)
 
 
-def overrides(interceptor: Interceptor, stage: str) -> bool:
-    """Whether its class has this stage itself."""
-    return getattr(type(interceptor), stage) is not getattr(Interceptor, stage)
-
-
-def _found(interceptors: Iterable[Interceptor], stage: str) -> list[Stage]:
-    return [getattr(each, stage) for each in interceptors if overrides(each, stage)]
+def stages_of(interceptors: Iterable[object], name: str) -> list[Callable[..., Any]]:
+    """The methods of this name that interceptors have themselves; any class with such methods is one."""
+    found = []
+    for interceptor in interceptors:
+        method = getattr(interceptor, name, None)
+        if method is not None and getattr(method, "__func__", None) is not getattr(Interceptor, name):
+            found.append(method)
+    return found
 
 
 async def forward(stages: Iterable[Stage], call: Call) -> None:

@@ -21,8 +21,8 @@ from slacker.errors import (
     ServerBusy,
     Unavailable,
 )
-from slacker.interceptors import Interceptor
-from slacker.server import SlackerServer, nonblocking
+from slacker.interceptors import Interceptor, with_extensions
+from slacker.server import SlackerServer, current_call, nonblocking
 from slacker.testing import Network
 
 A, B, C = "10.0.0.1:2104", "10.0.0.2:2104", "10.0.0.3:2104"
@@ -353,6 +353,40 @@ class ClusterClientTests(SynchronousTestCase):
         client = self.cluster(interceptors=[Strict()])
         self.discovery.tell("n", A)
         self.failure(client.call("n", "where"), ValueError)
+
+    def test_they_see_the_call_on_each_server_too_and_need_no_base_class(self) -> None:
+        class Looks:
+            def __init__(self) -> None:
+                self.peers: list[str] = []
+
+            def pre(self, call: Any) -> None:
+                self.peers.append(call.peer)
+
+            def after_merge(self, call: Any, result: Any) -> Any:
+                return len(result)
+
+        looks: Any = Looks()
+        client = self.cluster(interceptors=[looks])
+        self.discovery.tell("n", A, B)
+        client.servers("n")
+        self.network.flush()
+        every = client.function("n/where", grouping="all", grouping_results="vector")
+        self.assertEqual((self.result(every()), looks.peers), (2, [A, B]))
+
+    def test_extensions_go_along_also_when_a_call_goes_elsewhere(self) -> None:
+        seen: list[Any] = []
+        look = nonblocking(lambda: seen.append(current_call().extensions))
+        for address in (A, B):
+            self.servers[address] = self.network.serve(address, [{"n": {"look": look}}])
+        self.connect(A, B)
+        self.servers[A].draining = True
+        look_up = self.client.function("n/look", grouping="first")
+        with with_extensions({16: "a"}):
+            call = look_up()
+        self.result(call)
+        self.result(look_up.with_options(extensions={17: "b"})())
+        self.assertEqual(seen, [{16: "a"}, {17: "b"}])
+        self.assertIsNone(self.result(look_up.with_options(fire_and_forget=True)()))
 
     # What is known
 

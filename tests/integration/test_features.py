@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, DeferredList
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import blockingCallFromThread
 from twisted.trial.unittest import TestCase
 
@@ -47,7 +48,9 @@ class FeatureTests(TestCase):
             # In a worker thread, on the way of blocking code to the reactor.
             with with_extensions({17: "more"}):
                 extensions = {**current_call().extensions, 17: "more"}
-                return blockingCallFromThread(reactor, lambda: inner.call("n", "tell", extensions=extensions))
+                return blockingCallFromThread(
+                    cast(IReactorFromThreads, reactor), lambda: inner.call("n", "tell", extensions=extensions)
+                )
 
         address = await self.serve({"tell": tell, "ask-on": ask_on})
         inner, outer = self.client(address), self.client(address)
