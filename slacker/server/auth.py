@@ -72,11 +72,12 @@ class _Known:
 class Authenticator:
     """Knows names, the hashes of their tokens, and the names in certificates.
 
-    :param known: as the file has it::
+    ::
 
-            {"tokens": {"billing": {"sha256": "9f86…", "namespaces": ["shop", "shop.*"]}},
-             "certificates": {"billing.example.com": {"namespaces": ["*"]}}}
+        {"tokens": {"billing": {"sha256": "9f86…", "namespaces": ["shop", "shop.*"]}},
+         "certificates": {"billing.example.com": {"namespaces": ["*"]}}}
 
+    :param known: like this, which is what the file has.
     :param source: what this is called in errors.
     :raises ConfigurationError: if something in it is wrong; the message says where.
     """
