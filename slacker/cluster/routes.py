@@ -125,6 +125,8 @@ class Routes:
         route = self.routes.get(namespace)
         if route is None:
             route = self.routes[namespace] = Route(self._discovery.view(namespace), self)
+            # Who waits hears also that nobody has the namespace; or that nobody will say so any more.
+            route.view.when_confirmed().addBoth(_call, route.changed)
             self._view_changed(route.view)
         return route
 
@@ -209,3 +211,7 @@ def _cancel(result: Any, timer: IDelayedCall) -> Any:
     if timer.active():
         timer.cancel()
     return result
+
+
+def _call(result: object, function: Callable[[], None]) -> None:
+    function()

@@ -556,6 +556,12 @@ class ClusterClientTests(SynchronousTestCase):
         self.network.advance(2)
         self.assertIn(f"none of its 1 servers ({A}) is connected", str(self.failure(call, Unavailable)))
 
+    def test_who_waits_hears_at_once_that_nobody_has_the_namespace(self) -> None:
+        call = self.client.call("n", "where")
+        self.assertNoResult(call)
+        self.discovery.view("n").confirm(None)
+        self.failure(call, Unavailable)
+
     def test_a_namespace_without_servers_is_unavailable_at_once(self) -> None:
         self.discovery.tell("n")
         error = self.failure(self.client.call("n", "where"), Unavailable)
