@@ -148,7 +148,11 @@ def reactor_thread() -> ReactorThread:
         crochet.setup()
     elif threadable.ioThread not in [thread.ident for thread in threading.enumerate()]:
         raise ConfigurationError(_FORKED)
-    return _thread_of(reactor)
+    thread = _thread_of(reactor)
+    if thread.gone and reactor.running:  # one that was told to end and goes on, as under trial
+        _thread_of.cache_clear()
+        thread = _thread_of(reactor)
+    return thread
 
 
 _thread_of = lru_cache(maxsize=1)(ReactorThread)

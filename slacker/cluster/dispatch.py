@@ -273,8 +273,10 @@ class Dispatcher:
                 call.late = True
                 return await self.dispatch(call)
             view = route.view
-            gone_for_good = not route.had_servers or options.unavailable_value is not UNSET
-            if view.confirmed and not view.servers and gone_for_good:
+            worth_waiting = policy == "leader" or route.had_servers
+            if options.unavailable_value is not UNSET:
+                worth_waiting = False
+            if view.confirmed and not view.servers and not worth_waiting:
                 return await self._unavailable(
                     call, f"no server of the cluster has the namespace {call.namespace}"
                 )

@@ -211,6 +211,14 @@ class ClusterClientTests(SynchronousTestCase):
         self.discovery.tell("n", A, B, leader=A)
         self.assertEqual(self.result(call), A)
 
+    def test_it_waits_also_for_a_namespace_that_nobody_has_yet(self) -> None:
+        self.discovery.tell("n")
+        call = self.client.call("n", "where", grouping="leader")
+        self.network.advance(1)
+        self.assertNoResult(call)
+        self.discovery.tell("n", B, leader=B)
+        self.assertEqual(self.result(call), B)
+
     def test_without_a_leader_in_time_it_is_unavailable_and_says_who_is_missing(self) -> None:
         self.connect(A, B)
         call = self.client.call("n", "where", grouping="leader", timeout=2.0)

@@ -169,6 +169,7 @@ class ServingTests(Processes):
         zookeeper = EmbeddedZooKeeper()
         self.addCleanup(zookeeper.stop)
         await zookeeper.listen(f"tcp:{zk}{LOOPBACK}")
+        await child.printed("is published")
         cluster = ClusterClient("c", zookeeper.address, timeout=30.0)
         self.addCleanup(cluster.close)
         self.assertEqual(await cluster.call("functions", "process-id"), child.pid)
@@ -183,6 +184,8 @@ async def two_servers_and_a_client(test: Processes, zk: str) -> None:
             *["slacker", "--expose", "functions", "--listen", f"tcp:{port}{LOOPBACK}"],
             *["--cluster", name, "--zk", zk, "--zk-session-timeout", "2"],
         )
+    for child in children.values():
+        await child.printed("is published")
     cluster = ClusterClient(name, zk, timeout=30.0, grouping_results="map")
     test.addCleanup(cluster.close)
     on_all = cluster.function("functions/process-id", grouping="all")
