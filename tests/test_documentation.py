@@ -3,9 +3,9 @@
 The blocks of one page are one story, in one folder, in their order:
 
 - a Python block whose first line is a comment with a file's name is that file; any other is run as a program;
-- in a console block, ``$ twistd …`` or ``$ … &`` starts a process that runs until the page ends, ``$ make …``
-  has to be a target of the Makefile, and any other command has to succeed and to print what stands below it
-  (``...`` for any text);
+- in a console block, ``$ twistd …`` or ``$ … &`` starts a process that runs until the page ends, and the next
+  command is run when it listens (and is published, with ``--cluster``); ``$ make …`` has to be a target of
+  the Makefile, and any other command has to succeed and to print what stands below it (``...`` for any text);
 - the ports 2104 to 2109 and 2181 are replaced by free ones, everywhere in the page;
 - blocks of text and other languages are for reading. A block without a language is an error.
 """
@@ -128,6 +128,8 @@ class Story:
             for word in words:
                 if listening := re.match(r"tcp:(\d+)", word):
                     await until(partial(self._answers, child, int(listening[1])), f"{command} to listen")
+            if "--cluster" in words:
+                await child.printed(" is published in ")
             return
         await self._finished(child, command)
         if output:
