@@ -35,7 +35,7 @@ TYPES_ONLY = {("errors", "cluster")}
 #: Library → the only places that may import it.
 LIBRARIES = {
     "kazoo": ["zookeeper/"],
-    "msgpack": ["content/msgpack.py", "content/transit.py"],
+    "msgpack": ["content/msgpack.py", "content/transit/"],
 }
 NO_TWISTED = {"errors", "address", "_version", "wire", "content"}
 

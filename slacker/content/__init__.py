@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from slacker.content import edn, json, msgpack, nippy
+from slacker.content import edn, json, msgpack, nippy, transit
 from slacker.content.codec import Codec
 from slacker.errors import ContentError
 
@@ -16,7 +16,8 @@ __all__ = ["BY_ID", "CODECS", "Codec", "dumps", "get", "loads"]
 
 #: The codecs by name. A plain dict: the look-up is part of every call.
 CODECS: Final[Mapping[str, Codec]] = {
-    codec.name: codec for codec in (json.CODEC, edn.CODEC, nippy.CODEC, msgpack.CODEC)
+    codec.name: codec
+    for codec in (json.CODEC, edn.CODEC, nippy.CODEC, transit.JSON, transit.MSGPACK, msgpack.CODEC)
 }
 
 #: The same codecs by the content-type byte of a frame.

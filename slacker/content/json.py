@@ -154,11 +154,12 @@ _BRACKETS = re.compile(r'"[^"]*"|([\[\]{}])')
 _STEPS = {"": 0, "[": 1, "{": 1, "]": -1, "}": -1}
 
 
-def _no_constant(text: str) -> NoReturn:
+def no_constant(text: str) -> NoReturn:
+    """What Python's decoder asks for ``NaN`` and the infinities."""
     raise ContentError(f"{text} is not JSON")
 
 
-_decode = json.JSONDecoder(object_pairs_hook=make_dict, parse_constant=_no_constant).decode
+_decode = json.JSONDecoder(object_pairs_hook=make_dict, parse_constant=no_constant).decode
 
 
 def loads(data: bytes) -> Any:

@@ -32,3 +32,14 @@ def from_epoch(seconds: int = 0, milliseconds: int = 0, nanoseconds: int = 0) ->
         )
     except OverflowError:
         raise ContentError("a time lies outside the years 1 to 9999, which are all that Python has") from None
+
+
+def in_utc(value: datetime) -> datetime:
+    """``value`` in UTC, without the zone.
+
+    :raises Refusal: there it would lie outside the years 1 to 9999.
+    """
+    try:
+        return value.astimezone(timezone.utc).replace(tzinfo=None)
+    except OverflowError:
+        raise Refusal(value, "is a datetime outside the years 1 to 9999 of UTC") from None

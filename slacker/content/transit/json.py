@@ -1,0 +1,46 @@
+"""Transit within JSON, content type 4; its verbose form, with JSON's own objects, is read too."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import Any
+
+from slacker.content.json import no_constant
+from slacker.content.refusal import is_unicode
+from slacker.content.transit.encoding import Encoding
+from slacker.content.transit.writer import SCALARS, TEXT_KEYS, integer, special
+from slacker.errors import ContentError
+
+#: Integers beyond are text, as the numbers of other readers of JSON are floats.
+_MAX_INTEGER = 2**53 - 1
+
+
+def _make_map(nodes: list[Any]) -> list[Any]:
+    return ["^ ", *nodes]
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=no_constant).decode
+
+
+def _to_tree(data: bytes) -> Any:
+    text = str(data, "utf-8")
+    tree = _decode(text)
+    if ("\\ud" in text or "\\uD" in text) and not is_unicode(tree):
+        raise ContentError("a text has half a surrogate pair, which is no Unicode text")
+    return tree
+
+
+CODEC = Encoding(
+    "transit-json",
+    {
+        **SCALARS,
+        int: lambda value: value if -_MAX_INTEGER <= value <= _MAX_INTEGER else integer(value),
+        float: lambda value: value if isfinite(value) else special(value),
+    },
+    TEXT_KEYS,
+    _make_map,
+    lambda tree: _encode(tree).encode(),
+    _to_tree,
+).codec(4)

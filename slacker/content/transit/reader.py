@@ -1,0 +1,234 @@
+"""Transit's trees to values.
+
+A tree consists of text, numbers, booleans, None and bytes, lists, and tuples of pairs: the maps of JSON and
+MessagePack, of which the second kind are transit's own, and the first appear in its verbose form.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+import attrs
+
+from slacker.content.codec import MAX_DEPTH
+from slacker.content.edn import literals
+from slacker.content.times import from_epoch
+from slacker.content.transit.cache import CODES, INDEXES, is_cacheable
+from slacker.content.values import Char, Keyword, List, Symbol, Tagged, make_dict, make_set
+from slacker.errors import ContentError
+
+
+@attrs.frozen(slots=True)
+class _Tag:
+    """The text ``~#name``, which begins a tagged value."""
+
+    name: str
+
+
+#: What the text ``^ `` is, which begins an array that is a map.
+_MAP = _Tag("map")
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_SPECIAL = {"NaN": float("nan"), "INF": float("inf"), "-INF": float("-inf")}
+
+
+def _shown(value: object) -> str:
+    """``value`` for a message: never long."""
+    text = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _text(what: str, convert: Callable[[str], Any]) -> Callable[[Any], Any]:
+    """The reader of a tag whose value is text; ``convert`` raises ValueError, or KeyError."""
+
+    def read(value: Any) -> Any:
+        if type(value) is str:
+            try:
+                return convert(value)
+            except (ValueError, KeyError, InvalidOperation):
+                pass
+        raise ContentError(f"{_shown(value)} is no {what}")
+
+    return read
+
+
+def _integer(text: str) -> int:
+    if _INTEGER.fullmatch(text) is None:
+        raise ValueError
+    return int(text)
+
+
+def _decimal(text: str) -> Decimal:
+    if _DECIMAL.fullmatch(text) is None:
+        raise ValueError
+    return Decimal(text)
+
+
+def _float(text: str) -> float:
+    if _DECIMAL.fullmatch(text) is None:
+        raise ValueError
+    return float(text)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise ValueError from None
+
+
+_milliseconds = _text("time in milliseconds", _integer)
+_uuid_text = _text("UUID", UUID)
+
+
+def _instant(value: Any) -> Any:
+    return from_epoch(milliseconds=value if type(value) is int else _milliseconds(value))
+
+
+def _uuid(value: Any) -> UUID:
+    """Of its text, or of its two halves as signed integers."""
+    if type(value) is not list:
+        return _uuid_text(value)  # type: ignore[no-any-return]  # it makes UUIDs
+    if len(value) != 2 or not all(type(half) is int and -(2**63) <= half < 2**63 for half in value):
+        raise ContentError("a UUID consists of two integers of 64 bits")
+    high, low = value
+    return UUID(int=(high % 2**64) << 64 | low % 2**64)
+
+
+def _boolean(value: Any) -> bool:
+    if value in ("t", "f"):
+        return bool(value == "t")
+    raise ContentError(f"{_shown(value)} is no boolean, which is t or f")
+
+
+def _array(value: Any, what: str) -> list[Any]:
+    if type(value) is not list:
+        raise ContentError(f"a {what} consists of an array, not of {_shown(value)}")
+    return value
+
+
+def _ratio(value: Any) -> Fraction | int:
+    parts = _array(value, "ratio")
+    if len(parts) != 2 or not all(type(part) is int for part in parts) or not parts[1]:
+        raise ContentError("a ratio consists of two integers, of which the second is not 0")
+    ratio = Fraction(*parts)
+    return ratio.numerator if ratio.denominator == 1 else ratio
+
+
+def _entries(items: list[Any]) -> dict[Any, Any]:
+    if len(items) % 2:
+        raise ContentError("a map has a key without a value")
+    return make_dict(list(zip(items[::2], items[1::2], strict=True)))
+
+
+#: By tag, what makes the value of the one behind it. Those of one letter are prefixes of text, too.
+TAGS: dict[str, Callable[[Any], Any]] = {
+    "_": lambda _value: None,
+    "?": _boolean,
+    "i": _text("integer", _integer),
+    "n": _text("integer", _integer),
+    "d": _text("float", _float),
+    "z": _text("special number, which is NaN, INF or -INF", _SPECIAL.__getitem__),
+    "f": _text("decimal", _decimal),
+    "b": _text("base64", _bytes),
+    ":": _text("keyword", Keyword),
+    "$": _text("symbol", Symbol),
+    "c": _text("character", Char),
+    "m": _instant,
+    "t": _text("time", literals.instant),
+    "u": _uuid,
+    "r": _text("URI", lambda text: Tagged("uri", text)),
+    "'": lambda value: value,
+    "set": lambda value: make_set(_array(value, "set")),
+    "list": lambda value: List(_array(value, "list")),
+    "cmap": lambda value: _entries(_array(value, "cmap")),
+    "ratio": _ratio,
+}
+
+
+class Reader:
+    """One payload, with its cache."""
+
+    def __init__(self) -> None:
+        self.entries: list[Any] = []
+
+    def read(self, node: Any, as_key: bool = False, depth: int = 0) -> Any:
+        """The value of a tree; one stack frame a level.
+
+        :raises ContentError: it is no transit, or too deep.
+        """
+        kind = type(node)
+        if kind is str:
+            value = self.text(node, as_key)
+            if type(value) is _Tag:
+                raise ContentError(f"{_shown(node)} stands where no array or map begins")
+            return value
+        if kind is not list and kind is not tuple:
+            return node
+        if depth == MAX_DEPTH:
+            raise ContentError(f"the value is nested more than {MAX_DEPTH} levels deep")
+        values: list[Any] = []
+        append = values.append
+        if kind is tuple:
+            for key, item in node:
+                first = self.text(key, True) if type(key) is str else self.read(key, True, depth + 1)
+                if type(first) is _Tag:  # so the verbose form tags a value: a map of one entry
+                    if len(node) != 1 or first is _MAP:
+                        raise ContentError(f"{_shown(key)} is the key of a map")
+                    return _tagged(first.name, self.read(item, False, depth + 1))
+                append((first, self.read(item, False, depth + 1)))
+            return make_dict(values)
+        rest = node
+        if node and type(node[0]) is str:
+            first = self.text(node[0], False)
+            rest = node[1:]
+            if first is _MAP:
+                as_key = True
+                for item in rest:
+                    append(self.read(item, as_key, depth + 1))
+                    as_key = not as_key
+                return _entries(values)
+            if type(first) is _Tag:
+                if len(rest) != 1:
+                    raise ContentError(f"{_shown(node[0])} tags {len(rest)} values")
+                return _tagged(first.name, self.read(rest[0], False, depth + 1))
+            append(first)
+        for item in rest:
+            append(self.read(item, False, depth + 1))
+        return values
+
+    def text(self, text: str, as_key: bool) -> Any:
+        """The value of a text; a :class:`_Tag` if it is one, or begins a map."""
+        if text and text[0] == "^" and text != "^ ":
+            index = INDEXES.get(text, len(CODES))
+            if index >= len(self.entries):
+                raise ContentError(f"{_shown(text)} is the code of nothing that was there before")
+            return self.entries[index]
+        value = _parse(text)
+        if is_cacheable(text, as_key):
+            if len(self.entries) == len(CODES):
+                self.entries.clear()
+            self.entries.append(value)
+        return value
+
+
+def _parse(text: str) -> Any:
+    if text[:1] != "~" or len(text) == 1:
+        return _MAP if text == "^ " else text
+    prefix, rest = text[1], text[2:]
+    if prefix in "~^`":
+        return text[1:]
+    return _Tag(rest) if prefix == "#" else _tagged(prefix, rest)
+
+
+def _tagged(tag: str, value: Any) -> Any:
+    read = TAGS.get(tag)
+    return Tagged(tag, value) if read is None else read(value)
