@@ -7,6 +7,7 @@ author = "The txslacker developers"
 copyright = author  # Sphinx wants this name
 release = version = VERSION
 extensions = ["sphinx.ext.autodoc"]
+autodoc_mock_imports = ["crochet"]  # of which nothing is shown
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
 html_theme_options = {"description": "Slacker for Python, on Twisted", "page_width": "72em"}
