@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.content.codec import MAX_DEPTH
 from slacker.content.nippy import loads
-from slacker.content.nippy.atoms import ATOMS, EDN, MAX_PART
+from slacker.content.nippy.atoms import _KEYWORDS, _MAX_KEYWORDS, ATOMS, EDN, MAX_PART
 from slacker.content.nippy.reader import _CACHED, _CONTAINERS, _REFUSED
 from slacker.content.values import Char, Keyword, List, Symbol, Tagged, Unreadable
 from slacker.errors import ContentError
@@ -78,6 +78,7 @@ _FORMS: list[tuple[str, Any]] = [
     ("0f000100", b"\x00"),
     ("020000000100", b"\x00"),
     # names
+    ("6a03612f62", Keyword("a/b")),
     ("6a03612f62", Keyword("a/b")),
     ("55000161", _A),
     ("0e0000000161", _A),
@@ -269,6 +270,15 @@ class ReaderTests(SynchronousTestCase):
                 str(error).startswith(f"not a nippy payload: at byte {offset}: "), f"{data} {error}"
             )
             self.assertIn(reason, str(error))
+
+    def test_known_keywords_are_looked_up(self) -> None:
+        """So many that a peer cannot fill the memory; one that is cut off is refused, known or not."""
+        for number in range(5000):
+            self.assertEqual(loads(b"\x6a\x05%05d" % number), Keyword(f"{number:05}"))
+        self.assertLessEqual(len(_KEYWORDS), _MAX_KEYWORDS)
+        self.assertEqual(loads(b"\x6a\x0504999"), Keyword("04999"))
+        error = self.assertRaises(ContentError, loads, b"\x6a\x0604999")
+        self.assertIn("at byte 0: the payload ends in the middle of a value", str(error))
 
     def test_parts_of_numbers_are_bounded(self) -> None:
         """Time would grow with the square of their length."""
