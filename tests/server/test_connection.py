@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.content import loads
 from slacker.content.values import Keyword, Symbol
+from slacker.server.context import current_call
 from slacker.server.functions import Exposable, nonblocking
 from slacker.server.limits import Limits
 from slacker.server.service import SlackerServer
@@ -505,15 +506,17 @@ class CaptureTests(SynchronousTestCase):
             "client-hello v6 tid 0"
         ]
         api: dict[str, Any] = {"echo": echo, "rand-ints": rand_ints, "return-nil": lambda: None}
-        server = Network().serve("10.0.0.1:2104", [{"slacker.example.api": api}])
+        # What the captured server's real.test/ext does: tell the extensions that it got.
+        extensions = {"ext": lambda: dict(current_call().extensions)}
+        server = Network().serve("10.0.0.1:2104", [{"slacker.example.api": api, "real.test": extensions}])
         self.software = server.software
         self.peer = Peer(server)
 
     def replay(self, name: str) -> None:
         for step in self.raw[name]:
-            self.peer.received = b""
             self.peer.send(bytes.fromhex(step["sent"]))
-            self.assertEqual(self.peer.received.hex(), step["received"], name)
+            received, self.peer.received = self.peer.received, b""
+            self.assertEqual(received.hex(), step["received"], name)
 
     def test_calls_pings_meta_and_nonsense_are_answered_with_the_same_bytes(self) -> None:
         for name in [
@@ -543,6 +546,57 @@ class CaptureTests(SynchronousTestCase):
             "interrupt v5 for idle tid",
         ]:
             self.replay(name)
+
+    def test_inspected_functions_are_the_same_in_the_same_frame(self) -> None:
+        """In Clojure's lists they stand in the order of their hashes, and in ours as they were exposed."""
+        exposed: dict[str, dict[str, Any]] = {}
+        for name in self.listed(bytes.fromhex(self.raw["inspect functions nil"][0]["received"])):
+            namespace, _, function = name.partition("/")
+            exposed.setdefault(namespace, {})[function] = echo
+        self.peer = Peer(Network().serve("10.0.0.1:2104", [exposed]))
+        for name in [
+            "inspect functions prefix",
+            "inspect functions nil",
+            "inspect functions empty payload",
+            "inspect v5",
+        ]:
+            [step] = self.raw[name]
+            theirs = bytes.fromhex(step["received"])
+            self.peer.received = b""
+            self.peer.send(bytes.fromhex(step["sent"]))
+            ours = self.peer.received
+            head = 8  # version, id, type, length
+            self.assertEqual((ours[:head].hex(), len(ours)), (theirs[:head].hex(), len(theirs)), name)
+            self.assertCountEqual(self.listed(ours), self.listed(theirs), name)
+
+    def listed(self, data: bytes) -> list[str]:
+        """The functions in the bytes of an answer."""
+        [answer] = Decoder().feed(data)
+        assert isinstance(answer, InspectAck)
+        names: list[str] = loads("clj", answer.data)
+        return names
+
+    def test_extensions_come_back_as_they_do_there(self) -> None:
+        """Seen by the function and echoed; save that ours stand in the order in which they came."""
+        for name in ["extensions echoed back?", "duplicate extension id"]:
+            self.replay(name)
+        for name in ["10 extensions", "127 extensions"]:
+            [step] = self.raw[name]
+            self.peer.send(bytes.fromhex(step["sent"]))
+            [ours], [theirs] = self.peer.answers(), Decoder().feed(bytes.fromhex(step["received"]))
+            assert isinstance(ours, Response) and isinstance(theirs, Response)
+            self.assertEqual(loads("clj", ours.data), loads("clj", theirs.data), name)
+            self.assertCountEqual(ours.extensions, theirs.extensions, name)
+            ours.data, ours.extensions = theirs.data, theirs.extensions
+            self.assertEqual(ours, theirs, name)
+
+    def test_not_found_in_version_5_is_answered_in_version_5_unlike_there(self) -> None:
+        """0.16 answers it in version 6, where a peer of version 5 need not understand it; ours does not."""
+        [step] = self.raw["not-found v5"]
+        theirs = bytes.fromhex(step["received"])
+        self.peer.send(bytes.fromhex(step["sent"]))
+        self.assertEqual((theirs[0], self.peer.received[0]), (6, 5))
+        self.assertEqual(self.peer.received[1:].hex(), theirs[1:].hex())
 
     def test_a_hello_is_answered_alike_save_the_version_text(self) -> None:
         [step] = self.hello
