@@ -14,6 +14,8 @@ def parse_address(text: str) -> tuple[str, int]:
 
     :raises ConfigurationError: if the text is no such address; the message says why.
     """
+    if not isinstance(text, str):
+        raise ConfigurationError(f"address {text!r} should be text like 127.0.0.1:2104")
     host, colon, port = text.rpartition(":")
     if not colon or not host:
         raise ConfigurationError(f"address {text!r} should be host:port, like 127.0.0.1:2104")

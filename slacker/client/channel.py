@@ -17,6 +17,7 @@ from slacker.wire import Error, Interrupt, Request, Response, encode
 
 OURS = "txslacker/"
 _CLOSED = "the client was closed"
+_AROUND_ARGUMENTS = 16  # bytes of a frame that are none, save name and extensions
 
 
 class Channel:
@@ -48,6 +49,9 @@ class Channel:
         self.timeout = timeout
         self.backlog = backlog
         self.version = version
+        #: Bytes of arguments that certainly fit into a frame; a peer accepts no larger ones than this client,
+        #: unless it was told to.
+        self.max_arguments = max_frame - _AROUND_ARGUMENTS
         self.seconds = clock.seconds
         self.pending = PendingCalls(clock, self._expired)
         self.link = Link(
@@ -85,7 +89,7 @@ class Channel:
         if self.link.broken is not None:
             return fail(self.not_sent(call, self.link.broken))
         call.transmit = send
-        self.pending.add(call, timeout or self.timeout)
+        self.pending.add(call, self.timeout if timeout is None else timeout)
         self.link.start()
         return call
 
@@ -113,7 +117,7 @@ class Channel:
             call = self.new_call(request.function.encode())
             if connection is None:
                 raise self.not_sent(call, "the connection has just broken")
-            connection.check_room(len(request.data))
+            self.check_room(connection, call, len(request.data))
             request.tid = self.pending.add(call, timeout)
             data = encode(request)
         except ProtocolError as error:  # what the format cannot hold
@@ -143,6 +147,20 @@ class Channel:
                 server=self.address,
             )
         return codec
+
+    def check_room(self, connection: ClientConnection, call: PendingCall, size: int) -> None:
+        """See that ``size`` bytes of arguments can be sent now.
+
+        :raises NotSent: if they are too many for a frame, or if too much waits for a peer that does not read.
+        """
+        if size > self.max_arguments:
+            limit = self.max_arguments + _AROUND_ARGUMENTS
+            raise self.not_sent(
+                call,
+                f"{size} bytes of arguments do not fit into a frame of {limit}; "
+                "send less at once, or raise max_frame on both sides",
+            )
+        connection.check_room(size)
 
     def close(self) -> Deferred[None]:
         """Close the connection for good, and fail what is pending; fires when that is done."""

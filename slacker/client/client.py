@@ -14,7 +14,7 @@ from slacker.address import parse_address
 from slacker.client.authentication import checked_token
 from slacker.client.channel import Channel
 from slacker.client.inspection import inspect
-from slacker.client.names import codec_named, wire_name
+from slacker.client.names import codec_named, seconds, whole, wire_name
 from slacker.client.pending import PendingCall
 from slacker.client.remote import Namespace, RemoteFunction
 from slacker.client.staged import run_staged
@@ -91,13 +91,11 @@ class Client:
             from twisted.internet import reactor
         clock = cast(IReactorTime, reactor)
         host, port = parse_address(address)
-        for what, value in [
-            ("timeout", timeout),
-            ("connect_timeout", connect_timeout),
-            ("keepalive", keepalive),
-        ]:
-            if value <= 0:
-                raise ConfigurationError(f"{what} should be more than 0 seconds, not {value}")
+        seconds("timeout", timeout)
+        seconds("connect_timeout", connect_timeout)
+        seconds("keepalive", keepalive)
+        whole("backlog", backlog, 1)
+        whole("max_frame", max_frame, 64)
         if version not in (5, 6):
             raise ConfigurationError(f"version should be 5 or 6, not {version!r}")
         endpoint = endpoint or HostnameEndpoint(reactor, host, port, timeout=connect_timeout)
@@ -162,12 +160,16 @@ class Client:
                 content_type=content_type or "",
                 extensions={**(carried or {}), **(extensions or {})},
                 peer=self.address,
-                timeout=timeout or self._channel.timeout,
+                timeout=self._channel.timeout if timeout is None else timeout,
             )
             return self._call_staged(call, interrupt, fire_and_forget)
         channel = self._channel
         connection = channel.link.connection
         try:
+            if timeout is None:
+                timeout = channel.timeout
+            else:
+                seconds("timeout", timeout)
             pending = channel.new_call(wire_name(namespace, function))
             pending.interrupt = interrupt
             codec = None if content_type is None else codec_named(content_type)
@@ -175,11 +177,11 @@ class Client:
                 return channel.wait(pending, timeout, partial(self._send, args, codec))
             codec = channel.codec_for(connection, codec)
             data = codec.dumps(args)
-            if connection.paused:
-                connection.check_room(len(data))
+            if connection.paused or len(data) > channel.max_arguments:
+                channel.check_room(connection, pending, len(data))
         except SlackerError as error:
             return fail(error)
-        tid = channel.pending.add(pending, timeout or channel.timeout)
+        tid = channel.pending.add(pending, timeout)
         connection.send(self._encode_request(tid, codec.wire_id, pending.name, data))
         return pending
 
@@ -238,7 +240,7 @@ class Client:
         try:
             codec = self._channel.codec_for(connection, codec)
             data = codec.dumps(args)
-            connection.check_room(len(data))
+            self._channel.check_room(connection, call, len(data))
         except SlackerError as error:
             self._channel.pending.remove(call)
             call.errback(error)

@@ -1,4 +1,4 @@
-"""Names that a caller gives, checked: of functions and of content types."""
+"""What a caller gives, checked: names of functions and of content types, seconds, counts."""
 
 from __future__ import annotations
 
@@ -38,3 +38,23 @@ def codec_named(name: str) -> content.Codec:
         return content.get(name)
     except SlackerError as error:
         raise ConfigurationError(str(error)) from None
+
+
+def seconds(what: str, value: object) -> float:
+    """A time that something may take.
+
+    :raises ConfigurationError: if it is no finite number above 0.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
+        return value
+    raise ConfigurationError(f"{what} should be a number of seconds above 0, not {value!r}")
+
+
+def whole(what: str, value: object, least: int) -> int:
+    """A count.
+
+    :raises ConfigurationError: if it is no whole number, or less than the least.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return value
+    raise ConfigurationError(f"{what} should be a whole number, {least} or more, not {value!r}")

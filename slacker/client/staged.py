@@ -8,7 +8,7 @@ from typing import Any
 from slacker import content
 from slacker.client.answers import error_of, value_of
 from slacker.client.channel import Channel
-from slacker.client.names import codec_named, wire_name
+from slacker.client.names import codec_named, seconds, wire_name
 from slacker.errors import ConfigurationError, ContentError
 from slacker.interceptors.call import Call
 from slacker.interceptors.stages import Stages, backward, forward
@@ -27,6 +27,8 @@ async def run_staged(channel: Channel, stages: Stages, call: Call, *, interrupt:
     :param forget: do not wait for an answer.
     """
     answer: Response | Error | None = None
+    if call.timeout is not None:
+        seconds("timeout", call.timeout)
     deadline = channel.seconds() + (call.timeout or channel.timeout)
     try:
         await forward(stages.pre, call)

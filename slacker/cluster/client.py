@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from slacker.client import Client, Namespace, RemoteFunction
-from slacker.client.names import wire_name
+from slacker.client.names import seconds, whole, wire_name
 from slacker.cluster.discovery import IDiscovery, StaticDiscovery
 from slacker.cluster.dispatch import UNSET, ClusterCall, Dispatcher, Options
 from slacker.cluster.grouping import check_grouping
@@ -197,7 +197,7 @@ class ClusterClient:
                 grouping
                 or grouping_results
                 or grouping_exceptions
-                or timeout
+                or timeout is not None
                 or content_type
                 or extensions
                 or carried
@@ -218,7 +218,7 @@ class ClusterClient:
                         grouping_results or options.results,
                         grouping_exceptions or options.exceptions,
                         options.unavailable_value if unavailable_value is UNSET else unavailable_value,
-                        timeout or options.timeout,
+                        options.timeout if timeout is None else timeout,
                         options.retries if retries is None else retries,
                         {name: value for name, value in of_client.items() if value or value is False},
                     )
@@ -344,8 +344,6 @@ class ClusterClient:
 def _checked(options: Options) -> Options:
     check_grouping(options.grouping)
     check_merging(options.results, options.exceptions)
-    if options.timeout <= 0:
-        raise ConfigurationError(f"timeout should be more than 0 seconds, not {options.timeout}")
-    if options.retries < 0:
-        raise ConfigurationError(f"retries should be 0 or more, not {options.retries}")
+    seconds("timeout", options.timeout)
+    whole("retries", options.retries, 0)
     return options

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, frozen
-from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -242,6 +242,8 @@ class Dispatcher:
     ) -> Deferred[Any]:
         def reduce(outcomes: list[Outcome]) -> Any:
             assert call.reducer is not None
+            if outcomes and all(isinstance(outcome.error, CancelledError) for outcome in outcomes):
+                raise CancelledError  # the caller did it
             try:
                 return merge(call.name, outcomes, call.reducer, call.options.exceptions)
             except ClusterError as error:

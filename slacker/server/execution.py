@@ -103,7 +103,7 @@ class Execution:
                 return outcome.addCallbacks(  # type: ignore[return-value]  # as said above
                     self._succeeded, self._failed, callbackArgs=(codec, request), errbackArgs=(codec, request)
                 )
-            return SUCCESS, encode_result(codec, result, request.function)
+            return SUCCESS, encode_result(codec, result, request.function, self._server.limits.max_frame)
         except BaseException as error:  # whatever a function raises, SystemExit too, belongs to its caller
             return failure(codec, request, error, debug=self._server.debug)
 
@@ -140,7 +140,7 @@ class Execution:
 
     def _succeeded(self, result: Any, codec: Codec, request: Request) -> Outcome:
         try:
-            return SUCCESS, encode_result(codec, result, request.function)
+            return SUCCESS, encode_result(codec, result, request.function, self._server.limits.max_frame)
         except Exception as error:
             return failure(codec, request, error, debug=self._server.debug)
 

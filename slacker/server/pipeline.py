@@ -28,6 +28,8 @@ _log = Logger()
 #: How a call ended: its result code, and the encoded result or error; empty where the code says it all.
 Outcome = tuple[int, bytes]
 
+_AROUND_RESULT = 16  # bytes of a frame that are none, save extensions
+
 SUCCESS = int(ResultCode.SUCCESS)
 EXCEPTION = int(ResultCode.EXCEPTION)
 _CODES: dict[type[BaseException], ResultCode] = {
@@ -59,15 +61,23 @@ def decode(codec: Codec, data: bytes, function: str) -> Sequence[Any]:
     return arguments  # type: ignore[no-any-return]  # it is a list here
 
 
-def encode_result(codec: Codec, result: Any, function: str) -> bytes:
+def encode_result(codec: Codec, result: Any, function: str, limit: int) -> bytes:
     """What a function returned.
 
-    :raises ContentError: if the content type cannot carry it.
+    :param limit: bytes of a frame. A caller that accepts no larger one would close the connection, and with
+        it all its other calls.
+    :raises ContentError: if the content type cannot carry it, or it does not fit into a frame.
     """
     try:
-        return codec.dumps(result)
+        data = codec.dumps(result)
     except ContentError as error:
         raise ContentError(f"result of {function}: {error}") from None
+    if len(data) > limit - _AROUND_RESULT:
+        raise ContentError(
+            f"result of {function}: its {len(data)} bytes do not fit into a frame of {limit}; "
+            "return less at once, or raise max_frame on both sides"
+        )
+    return data
 
 
 def failure(codec: Codec, request: Request, error: BaseException, *, debug: bool) -> Outcome:

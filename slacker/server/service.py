@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 
 _DEFAULT_LIMITS = Limits()
 
+# Before connections are closed, no call shall have come for so many seconds, since those on the way would be
+# lost; but it waits no longer than the second.
+_QUIET = 0.25
+_QUIET_LIMIT = 2.0
+
 
 class Connection(Protocol):
     """What a server knows of one connection: of the protocol's own, or of the HTTP gateway's."""
@@ -182,14 +187,21 @@ class SlackerServer(Service):
     def stop(self) -> Deferred[None]:
         """Stop gracefully: take no new connection and no new call, finish those running, close.
 
-        The Deferred fires when all is closed, after ``drain_timeout`` seconds at the latest.
+        While calls still come, they are answered "thread pool full", which says that they did not run; then
+        connections are closed.
+
+        The Deferred fires when all is closed, some two seconds after ``drain_timeout`` at the latest.
         """
         self.draining = True
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
         ports, self._ports = self._ports, []
-        closing: list[Deferred[object]] = [Deferred.fromCoroutine(_stop_listening(port)) for port in ports]
-        return (
-            DeferredList(closing).addCallback(lambda _: self._drained()).addCallback(lambda _: self._close())
-        )
+        await DeferredList([Deferred.fromCoroutine(_stop_listening(port)) for port in ports])
+        await self._drained()
+        if self.connections and self.called:
+            await self.when_quiet(_QUIET, _QUIET_LIMIT)
+        await self._close()
 
     def stopService(self) -> Deferred[None]:
         """Twisted's name for :meth:`stop`."""

@@ -124,7 +124,7 @@ class StagedCalls:
         """Write the answer of a call that has gone its way; its code."""
         if call.error is None:
             try:
-                call.answer = encode_result(codec, call.result, call.name)
+                call.answer = encode_result(codec, call.result, call.name, self._server.limits.max_frame)
                 return SUCCESS
             except ContentError as error:
                 call.error = error

@@ -236,9 +236,32 @@ class CallTests(ClientTestCase):
             {"keepalive": -1},
             {"connect_timeout": 0},
             {"content_type": "xml"},
+            {"timeout": "3"},
+            {"timeout": float("nan")},
+            {"backlog": 0},
+            {"max_frame": 1.5},
         ]
         for options in wrong:
             self.assertRaises(ConfigurationError, Client, ADDRESS, reactor=self.network.reactor, **options)
+        nothing: list[Any] = [None, 5, b"10.0.0.1:1"]
+        for address in nothing:
+            self.assertRaises(ConfigurationError, Client, address, reactor=self.network.reactor)
+        seconds: list[Any] = [0, -1, float("inf"), "3", True]
+        for timeout in seconds:
+            self.failure(self.client().call("n", "echo", timeout=timeout), ConfigurationError)
+            self.failure(
+                self.client(interceptors=[]).call("n", "f", extensions={1: 1}, timeout=timeout),
+                ConfigurationError,
+            )
+
+    def test_arguments_that_do_not_fit_into_a_frame_are_not_sent(self) -> None:
+        client = self.client(max_frame=1000)
+        big = ["x" * 1000]
+        for _ in range(2):  # while it connects, and when it is connected
+            error = self.failure(client.call("n", "echo", big), NotSent)
+            self.assertIn("bytes of arguments do not fit into a frame of 1000", str(error))
+            self.failure(client.call("n", "echo", big, extensions={1: 1}), NotSent)
+        self.assertEqual(self.result(client.call("n", "echo", [1])), 1)
         self.assertRaises(ConfigurationError, Client, "nonsense", reactor=self.network.reactor)
 
     def test_the_backlog_is_limited(self) -> None:

@@ -473,7 +473,7 @@ class ClusterClientTests(SynchronousTestCase):
         self.network.flush()
         call.cancel()
         self.network.flush()
-        self.failureResultOf(call)
+        self.failureResultOf(call, CancelledError)
         self.assertEqual([deferred.called for deferred in self.waiting], [True, True])
 
     # Servers that break
@@ -684,7 +684,11 @@ class ClusterClientTests(SynchronousTestCase):
             self.assertRaises(ConfigurationError, self.cluster, **options)
             self.failure(self.client.call("n", "where", **options), ConfigurationError)
         self.assertRaises(ConfigurationError, self.cluster, timeout=0)
-        self.assertRaises(ConfigurationError, self.cluster, retries=-1)
+        numbers: list[dict[str, Any]] = [{"retries": -1}, {"retries": "x"}, {"timeout": float("nan")}]
+        for options in numbers:
+            self.assertRaises(ConfigurationError, self.cluster, **options)
+            self.failure(self.client.call("n", "where", **options), ConfigurationError)
+        self.failure(self.client.call("n", "where", timeout=0), ConfigurationError)
         self.assertRaises(ConfigurationError, self.cluster, content_type="xml")
         self.failure(self.client.call("a/b", "where"), ConfigurationError)
 

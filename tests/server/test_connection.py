@@ -193,6 +193,15 @@ class ServerConnectionTests(SynchronousTestCase):
             self.assertEqual(answer.code, 12)
             self.assertIn(f"result of {namespace}/f", loads("clj", answer.data))
 
+    def test_a_result_that_does_not_fit_into_a_frame_is_an_exception_that_says_so(self) -> None:
+        big = {"f": lambda: "x" * 1000}
+        peer = self.serve({"m": big}, nonblocking({"r": big}), limits=Limits(max_frame=1000))
+        for namespace in "mr":
+            [answer] = peer.ask(Request(1, CLJ, f"{namespace}/f", b""))
+            assert isinstance(answer, Response)
+            self.assertEqual(answer.code, 12)
+            self.assertIn("1002 bytes do not fit into a frame of 1000", loads("clj", answer.data))
+
     def test_a_deferred_from_a_worker_is_an_exception_that_says_what_to_do(self) -> None:
         async def coroutine() -> None: ...
 

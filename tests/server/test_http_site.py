@@ -180,6 +180,7 @@ class SiteTests(GatewayTestCase):
         self.assertEqual(other.ask("/n/count.json").status, 503)
         self.assertNoResult(stopped)
         later.callback(1)
+        self.network.advance(0.25)
         for each in [client, other]:
             each.pump()
             self.assertTrue(each.lost)

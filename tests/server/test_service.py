@@ -48,8 +48,23 @@ class DrainTests(SynchronousTestCase):
         self.waiting[0].callback("done")
         self.network.flush()
         self.assertEqual(self.successResultOf(running), "done")
+        self.network.advance(0.25)
         self.assertIsNone(self.successResultOf(stopped))
         self.assertFalse(self.client.connected)
+
+    def test_while_calls_come_they_are_refused_and_only_then_connections_closed(self) -> None:
+        self.client.call("n", "echo", [1])
+        self.network.flush()
+        stopped = self.server.stop()
+        for _ in range(4):
+            self.network.advance(0.2)
+            refused = self.client.call("n", "echo", [1])
+            self.network.flush()
+            self.failureResultOf(refused, ServerBusy)
+            self.assertNoResult(stopped)
+        self.network.advance(0.25)
+        self.network.advance(0.25)
+        self.assertIsNone(self.successResultOf(stopped))
 
     def test_it_waits_no_longer_than_the_drain_timeout(self) -> None:
         running = self.client.call("n", "wait")
@@ -58,6 +73,7 @@ class DrainTests(SynchronousTestCase):
         self.network.advance(4.9)
         self.assertNoResult(stopped)
         self.network.advance(0.1)
+        self.network.advance(0.25)
         self.assertIsNone(self.successResultOf(stopped))
         self.failureResultOf(running, ConnectionLost)
 
