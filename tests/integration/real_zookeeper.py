@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 from unittest import SkipTest
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -73,10 +74,14 @@ def missing() -> str | None:
 def require_real_zookeeper(testcase: SynchronousTestCase) -> None:
     """Skip the test where there is no real ZooKeeper; with ``SLACKER_REQUIRE_ZOOKEEPER=1`` fail it."""
     reason = missing()
-    if reason is None:
-        return
+    if reason is not None:
+        leave_out(testcase, reason)
+
+
+def leave_out(testcase: SynchronousTestCase, reason: str) -> NoReturn:
+    """Skip the test for this reason; with ``SLACKER_REQUIRE_ZOOKEEPER=1`` fail it."""
     if os.environ.get("SLACKER_REQUIRE_ZOOKEEPER") == "1":
-        testcase.fail(f"SLACKER_REQUIRE_ZOOKEEPER=1, but {reason}")
+        raise testcase.failureException(f"SLACKER_REQUIRE_ZOOKEEPER=1, but {reason}")
     raise SkipTest(reason)
 
 
