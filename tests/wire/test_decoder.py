@@ -64,10 +64,12 @@ class VectorTests(SynchronousTestCase):
         for name, frame, data in CASES:
             self.assertEqual(read([data]), ([frame], None), name)
 
-    def test_every_frame_is_read_when_split_anywhere(self) -> None:
+    def test_every_frame_up_to_8_kb_is_read_when_split_anywhere_and_a_longer_one_near_its_ends(self) -> None:
         for name, frame, data in CASES:
-            near_ends = {*range(min(len(data), 400)), *range(max(len(data) - 40, 0), len(data))}
-            for cut in near_ends:
+            cuts = {*range(len(data))}
+            if len(data) > 8192:  # what lies between is one long text or value
+                cuts = {*range(400), *range(len(data) - 40, len(data))}
+            for cut in cuts:
                 self.assertEqual(read([data[:cut], data[cut:]]), ([frame], None), (name, cut))
 
     def test_every_frame_is_read_byte_by_byte(self) -> None:
