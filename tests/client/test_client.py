@@ -643,6 +643,23 @@ class TimeTests(ClientTestCase):
             self.result(call)
         self.assertNotIn(Ping(), server.received())
 
+    def test_a_peer_that_takes_what_waited_for_it_lives_even_if_it_says_nothing(self) -> None:
+        client, server = self.greeted(keepalive=10.0)
+        [near] = self.network.connections(ADDRESS)
+        near.other.reading = False
+        call = client.call("n", "f", ["x" * 100_000], timeout=60.0)
+        self.network.advance(5)  # here it is asked, behind what waits
+        self.network.advance(4)
+        near.other.reading = True
+        self.network.advance(1)
+        self.assertEqual([type(frame) for frame in server.received()], [Request, Ping])
+        self.assertTrue(client.connected)
+        self.assertNoResult(call)
+        self.network.advance(5)
+        self.assertEqual(server.received(), [Ping()])
+        self.network.advance(5)
+        self.failure(call, ConnectionLost)
+
 
 class IdTests(ClientTestCase):
     def test_ids_wrap_and_skip_zero_and_those_still_pending(self) -> None:

@@ -13,6 +13,7 @@ from slacker.cluster.client import ClusterClient
 from slacker.cluster.discovery import IDiscovery, NamespaceView
 from slacker.content.values import Keyword
 from slacker.errors import (
+    CallTimeout,
     ClusterError,
     ConfigurationError,
     ConnectionLost,
@@ -308,6 +309,18 @@ class ClusterClientTests(SynchronousTestCase):
         self.assertEqual(len(self.waiting), 2)
         self.waiting[1].callback("again")
         self.assertEqual(self.result(call), "again")
+
+    def test_a_call_that_is_made_again_has_what_is_left_of_its_time(self) -> None:
+        self.connect(A, B)
+        call = self.client.call("n", "wait", grouping="first", retries=1, timeout=5.0)
+        self.network.advance(3)
+        self.network.refuse(A)
+        self.network.flush()
+        self.assertEqual(len(self.waiting), 2)
+        self.network.advance(1.9)
+        self.assertNoResult(call)
+        self.network.advance(0.2)
+        self.failure(call, CallTimeout)
 
     def test_no_more_often_than_allowed(self) -> None:
         self.connect(A, B, C)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Event, current_thread
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.errors import ConfigurationError
+from slacker.server import workers
 from slacker.server.workers import PoolStatus, WorkerPool
 from slacker.testing import MemoryReactor
 
@@ -148,6 +150,24 @@ class WorkerPoolTests(SynchronousTestCase):
         self.deliver(*jobs)
         self.assertEqual({job.finished for job in jobs}, {1})
         self.assertLess(self.batches, 2000)
+
+    def test_while_one_thread_is_on_its_way_no_other_is_sent_for(self) -> None:
+        """It sends for the next one itself, if it finds more than it can do."""
+        begun: list[Callable[[], None]] = []
+
+        class SlowThread:
+            def __init__(self, target: Callable[[], None], **_: object) -> None:
+                self.target = target
+
+            def start(self) -> None:
+                begun.append(self.target)
+
+        self.patch(workers, "Thread", SlowThread)
+        pool = self.pool(4, 10)
+        for _ in range(3):
+            pool.submit(Work())
+            pool.wake()
+        self.assertEqual(len(begun), 1)
 
     def test_large_outcomes_wait_for_the_reactor_before_more_are_made(self) -> None:
         pool = self.pool(1, 10)

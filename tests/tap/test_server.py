@@ -93,6 +93,8 @@ class OptionsTests(SynchronousTestCase):
             ([*ENOUGH, *CLUSTER, "--server-data", "{:a"], "--server-data '{:a'"),
             ([*ENOUGH, *CLUSTER, "--zk-session-timeout", "soon"], "--zk-session-timeout 'soon'"),
             ([*ENOUGH, *CLUSTER, "--zk-wait", "nan"], "--zk-wait 'nan'"),
+            ([*ENOUGH, *CLUSTER, "--zk-wait", "inf"], "--zk-wait 'inf'"),
+            ([*ENOUGH, "--limit", "frame-timeout=1e999"], "--limit '1e999'"),
             ([*ENOUGH, "--threads", "0"], "--threads '0'"),
             ([*ENOUGH, "--queue-size", "-1"], "--queue-size '-1'"),
             (["--expose", "no.such.module", "--listen", "tcp:0"], "no module 'no'"),
