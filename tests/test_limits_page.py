@@ -23,7 +23,7 @@ from slacker.content.edn import writer as edn_writer
 from slacker.content.nippy import atoms as nippy_atoms
 from slacker.content.nippy import reader as nippy_reader
 from slacker.interceptors import arguments, statistics
-from slacker.server import Limits, admission, auth, inspection, workers
+from slacker.server import Limits, admission, auth, inspection, service, workers
 from slacker.zookeeper import client as zookeeper_client
 from slacker.zookeeper import lease, recipes, requests, session
 from slacker.zookeeper.embedded import connection as embedded_connection
@@ -59,6 +59,8 @@ VALUES: dict[str, dict[str, Any]] = {
         "calls that wait for a thread": default(SlackerServer, "queue_size"),
         "bytes of results that wait for the reactor": workers._MOST_UNDELIVERED,
         "seconds to finish calls at the end": default(SlackerServer, "drain_timeout"),
+        "seconds without a call, after that, until connections are closed": service._QUIET,
+        "seconds that it waits for that": service._QUIET_LIMIT,
         "bytes of an answer to an inspection": inspection._MAX_ANSWER,
         "characters of a token's secret, at least": auth.MIN_SECRET,
         "characters of a token": auth._MAX_TOKEN,
@@ -84,6 +86,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "levels of lists, sets and tagged values in MessagePack": msgpack.MAX_EXTENSIONS,
         "names and numbers that EDN's reader remembers": edn_reader._MAX_ATOMS,
         "names that EDN's writer remembers": edn_writer._MAX_NAMES,
+        "keywords that nippy's reader remembers": nippy_atoms._MAX_KEYWORDS,
         "values that references in nippy may add": nippy_reader.FREE_VALUES,
         "bytes of an integer in nippy's ratios and decimals": nippy_atoms.MAX_PART,
     },
