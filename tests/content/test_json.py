@@ -53,6 +53,7 @@ class WriterTests(SynchronousTestCase):
             ([{Keyword("a"): 1, "a": 2}], '[0] has two keys that are both "a" in JSON'),
             ({(1, 2): 3}, "is a map key, and JSON's are text"),
             ({(): 3}, "is a map key"),
+            ([Tagged("a/t", 1)], "Tagged, which JSON has no form for; use another content type"),
             (Tagged("a", 1), "is of type slacker.content.values.Tagged"),
             (Decimal("Infinity"), "is a Decimal that is no number"),
             (Fraction(10**400, 3), "is a ratio beyond the range of floats"),
