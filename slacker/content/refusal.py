@@ -8,7 +8,7 @@ find the way there.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from json.encoder import encode_basestring
 
 from slacker.content.codec import MAX_DEPTH
@@ -52,15 +52,17 @@ def _where(path: str | None) -> str:
 
 
 def unknown_type(element: object) -> Refusal:
-    """The refusal of an element whose type has no form in any content type."""
+    """The refusal of an element whose type has no form in any content type, or not in the one at work."""
     kind = type(element)
-    hint = ""
-    if isinstance(element, (range, Iterator)) or kind.__name__ in ("dict_keys", "dict_values", "dict_items"):
+    lacking, hint = "no content type has a", ""
+    if isinstance(element, (Tagged, memoryview)):  # only JSON's writer has nothing to do with these
+        lacking, hint = "JSON has no", "; use another content type"
+    elif isinstance(element, (range, Iterator, KeysView, ValuesView, ItemsView)):
         hint = "; make a list of it"
     elif kind.__module__ == "datetime":
         hint = "; send a datetime with a time zone, or text"
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return Refusal(element, f"is of type {name}, which no content type has a form for{hint}")
+    return Refusal(element, f"is of type {name}, which {lacking} form for{hint}")
 
 
 def is_unicode(value: object) -> bool:

@@ -1,8 +1,7 @@
 """Bytes to frames and back: the binary protocol that every slacker peer speaks, versions 5 and 6.
 
 :func:`encode` writes one frame; a :class:`Decoder` per connection reads them. Nothing here knows a reactor
-    or a
-socket.
+or a socket.
 """
 
 from slacker.wire.decoder import Decoder
