@@ -167,7 +167,13 @@ class SlackerServer(Service):
         try:
             if self.tls is not None:
                 factory = self.tls.factory_for(endpoint, factory)
+            if isinstance(factory, Factory):
+                factory.noisy = False  # each port has its line in the log
             listening: Deferred[IListeningPort] = serverFromString(self._reactor, endpoint).listen(factory)
+        except (ImportError, NameError):  # of ssl: and tls:, where pyOpenSSL is missing
+            raise ConfigurationError(
+                f"endpoint {endpoint!r} needs the extra tls: pip install 'txslacker[tls]'"
+            ) from None
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise ConfigurationError(
                 f"endpoint {endpoint!r} should be like tcp:2104 or tcp:2104:interface=127.0.0.1 ({error})"
@@ -346,6 +352,10 @@ class _ServerFactory(Factory):
 
     def __init__(self, server: SlackerServer) -> None:
         self._server = server
+
+    def logPrefix(self) -> str:
+        """Who starts on a port, in Twisted's line about it."""
+        return "slacker server"
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         return self._server.refusal() or ServerConnection(self._server, addr)
