@@ -27,6 +27,8 @@ _EVERYWHERE = {"0.0.0.0", "::"}
 # seconds, of which a client that calls at all makes several, and no longer than the second.
 _QUIET = 0.25
 _QUIET_LIMIT = 2.0
+# Seconds without ZooKeeper, at the start, after which the log says that this server is not published yet.
+_SAY_SO_AFTER = 0.8
 
 
 class ClusterServer(Service):
@@ -261,7 +263,7 @@ class ClusterServer(Service):
         self._listeners.append(port.getHost())
         if not self._joining and self._stopped is None:
             self._joining = True
-            self.zookeeper.connect().addErrback(self._not_connected)
+            self.zookeeper.connect(timeout=_SAY_SO_AFTER).addErrback(self._not_connected)
         else:
             self._join()
         return port
@@ -316,7 +318,8 @@ class ClusterServer(Service):
         if port is None:
             if listener is None:
                 raise ConfigurationError(
-                    "the server listens on no TCP port that could be published: say node=host:port"
+                    "the server listens on no TCP port that could be published: say node=HOST:PORT "
+                    "(twistd slacker: --node HOST:PORT)"
                 )
             port = listener.port
         if host is None:
@@ -326,7 +329,8 @@ class ClusterServer(Service):
         if _is_loopback(host) and zookeeper is not None and not _is_loopback(zookeeper):
             raise ConfigurationError(
                 f"the address {host} means another machine to each machine that reads it, and ZooKeeper "
-                f"({zookeeper}) is not on this one: listen where others reach it, or say node=host"
+                f"({zookeeper}) is not on this one: listen where others reach it, or say "
+                "node=HOST:PORT (twistd slacker: --node HOST:PORT)"
             )
         return format_address(host, port)
 

@@ -195,8 +195,7 @@ class ZookeeperSession:
         problems = self._connection.problems if self._connection else []
         why = f" ({problems[-1]})" if problems else ""
         text = f"connect: no ZooKeeper reached at {self._servers} within {seconds:g} s{why}; still trying"
-        _log.warn("{text}", text=text)
-        waiting = self._connect_ended()
+        waiting = self._connect_ended()  # who waits says so in the log; each reason is there already
         if waiting is not None:
             waiting.errback(ConnectionTimeoutException(text))
 

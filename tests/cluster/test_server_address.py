@@ -64,7 +64,9 @@ class AddressTests(MemberCase):
     def test_without_a_tcp_listener_there_is_none_until_there_is_one(self) -> None:
         self.reach("192.0.2.7", "192.0.2.8")
         member = self.member("unix:/tmp/slacker")
-        self.assertIn("say node=host:port", self.fails(member.when_published()))
+        self.assertIn(
+            "say node=HOST:PORT (twistd slacker: --node HOST:PORT)", self.fails(member.when_published())
+        )
         member.listen("tcp:2104")
         self.assertIsNone(self.done(member.when_published()))
         self.assertEqual(member.address, "192.0.2.7:2104")
