@@ -51,6 +51,11 @@ def _import(text: str, module_name: str) -> ModuleType:
         if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise ConfigurationError(f"--expose {text!r}: there is no module {error.name!r} here") from None
         raise ConfigurationError(f"--expose {text!r}: {module_name} needs a module: {error}") from None
+    except SystemExit as error:
+        raise ConfigurationError(
+            f"--expose {text!r}: {module_name} exits on import, with {error.code!r}; "
+            "what it does as a script belongs under if __name__ == '__main__'"
+        ) from None
     except Exception as error:  # the module's own code may raise anything
         raise ConfigurationError(
             f"--expose {text!r}: {module_name} does not load: {type(error).__name__}: {one_line(error)}"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 from typing import Any, get_type_hints
 
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.interfaces import IListeningPort
 from twisted.python.usage import UsageError
 
+from slacker.address import format_address
 from slacker.cluster import ClusterServer
 from slacker.content import loads
 from slacker.errors import ConfigurationError, ContentError, ZookeeperError
@@ -27,6 +31,7 @@ from slacker.zookeeper.paths import parse_servers
 _EMBEDDED = "embedded"
 _EMBEDDED_PORT = 2181
 _ZK_AUTH = "SLACKER_ZK_AUTH"
+_MOST_NAMED = 10  # namespaces, in the log's line about all
 #: Names on the command line, and what kind of number each is.
 _LIMITS = {name.replace("_", "-"): kind for name, kind in get_type_hints(Limits).items()}
 
@@ -77,8 +82,8 @@ class Options(OneLineOptions):
             "node",
             None,
             None,
-            "HOST or HOST:PORT under which this server is published, instead of the address "
-            "from which it reaches ZooKeeper and the port of the first --listen.",
+            "HOST or HOST:PORT under which this server is published, instead of the port of the first TCP "
+            "--listen and its interface, or, where it has none, the address from which ZooKeeper is reached.",
         ],
         [
             "zk-auth",
@@ -233,11 +238,12 @@ class Member(StartedService):
 
     async def begin(self) -> None:
         options = self._options
+        ports: list[IListeningPort] = []
         if options["cluster"] is not None:
             zk = options["zk"]
             if isinstance(zk, int):
                 self._zookeeper = EmbeddedZooKeeper()
-                await listening(self._zookeeper.listen, f"tcp:{zk}:interface=127.0.0.1")
+                await listening(self._zookeeper.listen, f"tcp:{zk}:interface=127.0.0.1", "--zk embedded, at")
                 zk = self._zookeeper.address
             self._member = ClusterServer(
                 self._server,
@@ -254,9 +260,13 @@ class Member(StartedService):
                 zk_tls=options.zk_tls(),
             )
         if options["http"] is not None:  # first: a member is published as soon as it listens
-            await listening(self._server.listen_http, options["http"])
-        for endpoint in options["listen"]:
-            await listening(self._member.listen, endpoint)
+            ports.append(await listening(self._server.listen_http, options["http"], "--http"))
+        ports += [await listening(self._member.listen, endpoint) for endpoint in options["listen"]]
+        self.log.info(
+            "serving {functions}, on {addresses}",
+            functions=_overview(self._server.functions.namespaces),
+            addresses=", ".join(_shown(port.getHost()) for port in ports),
+        )
         if options["zk-wait"] is not None:
             await self._published(options["zk-wait"])
 
@@ -284,6 +294,23 @@ def makeService(options: Options) -> Service:
         return Member(options)
     except ConfigurationError as error:
         sys.exit(f"twistd slacker: {error}")
+
+
+def _overview(namespaces: Mapping[str, Collection[str]]) -> str:
+    """``shop (3 functions), stock (1 function)``, and how many more."""
+    named = [
+        f"{name} ({len(functions)} function{'' if len(functions) == 1 else 's'})"
+        for name, functions in islice(namespaces.items(), _MOST_NAMED)
+    ]
+    more = len(namespaces) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
+
+
+def _shown(address: object) -> str:
+    if isinstance(address, (IPv4Address, IPv6Address)):
+        return format_address(address.host, address.port)
+    name = getattr(address, "name", None)  # of a UNIX socket
+    return os.fsdecode(name) if isinstance(name, (bytes, str)) else str(address)
 
 
 def _usage(read: Callable[[str], Any], text: str | None) -> Any:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from twisted.application.service import Service
@@ -33,9 +34,17 @@ class OneLineOptions(UsageOptions):
         except UsageError as error:
             sys.exit(f"twistd {self.command}: {error}; --help lists the options")
 
+    def parseArgs(self, *arguments: str) -> None:
+        if arguments:
+            raise UsageError(f"unexpected argument {arguments[0]!r}")
+
 
 class NotStarted(Exception):
     """Why the service did not start, for twistd alone."""
+
+    # A daemon's parent gets 100 bytes of Python's own line about the exception: the module's name, which that
+    # leaves away for built-in ones, would take a third of them.
+    __module__ = "builtins"
 
 
 class StartedService(Service):
@@ -62,13 +71,13 @@ class StartedService(Service):
 
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's has no types
         if not reactor.running:
-            reactor.callWhenRunning(_end_well_on_sigterm)
+            reactor.callWhenRunning(_end_well_on_signals)
         self._begun = Deferred.fromCoroutine(self.begin())
         self._begun.addErrback(self._failed)
         if self._reason:
             # An exception lets twistd remove its pid file and, as a daemon, tell the process that started it
             # (which would wait for ever after a SystemExit); only the traceback is too much.
-            sys.excepthook = _tell_reason
+            sys.excepthook = partial(_tell_reason, self.command)
             raise NotStarted(self._reason)
 
     def stopService(self) -> Deferred[None]:
@@ -84,23 +93,34 @@ class StartedService(Service):
             return
         if not isinstance(failure.value, (SlackerError, CannotListenError, OSError)):
             self.log.failure("twistd {command} cannot start", failure, command=self.command)
-        self._reason = f"twistd {self.command}: {one_line(failure.value)}"
-        self.log.error("{reason}", reason=self._reason)
+        self._reason = one_line(failure.value)
+        self.log.error("twistd {command}: {reason}", command=self.command, reason=self._reason)
         if reactor.running:
             # twistd ends with status 0 whatever happened; this comes after its own clean-up.
-            atexit.register(_exit_with_one, self._reason)
+            atexit.register(_exit_with_one, f"twistd {self.command}: {self._reason}")
             reactor.stop()
 
 
-async def listening(listen: Callable[[str], Awaitable[IListeningPort]], endpoint: str) -> IListeningPort:
-    """What ``listen(endpoint)`` gives; a port that is no number, or out of range, in words of ours."""
+async def listening(
+    listen: Callable[[str], Awaitable[IListeningPort]], endpoint: str, option: str = "--listen"
+) -> IListeningPort:
+    """What ``listen(endpoint)`` gives.
+
+    :raises ConfigurationError: if that is no endpoint, or nobody can listen there; it names the option.
+    """
     try:
         return await listen(endpoint)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{option}: {error}") from None
+    except (CannotListenError, OSError) as error:
+        cause = error.socketError if isinstance(error, CannotListenError) else error
+        reason = getattr(cause, "strerror", None) or one_line(cause)
+        if endpoint.startswith("ssl:") and getattr(cause, "filename", None):
+            reason += f": {cause.filename}"  # of the certificate
+        raise ConfigurationError(f"{option} {endpoint!r}: {reason}") from None
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
         raise ConfigurationError(
-            f"endpoint {endpoint!r} should be like tcp:2104 or tcp:2104:interface=127.0.0.1 "
+            f"{option}: endpoint {endpoint!r} should be like tcp:2104 or tcp:2104:interface=127.0.0.1 "
             f"({one_line(error)})"
         ) from None
 
@@ -110,24 +130,39 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _end_well_on_sigterm() -> None:
-    """Being asked to end is no failure: stop as always, with status 0, not twistd's of the signal."""
+def _end_well_on_signals() -> None:
+    """Being asked to end is no failure: stop as always, with status 0, not twistd's of the signal.
+
+    Being asked again, by whoever does not want to wait, is to end at once.
+    """
     from twisted.internet import reactor
 
-    signal.signal(signal.SIGTERM, lambda *_: cast(IReactorFromThreads, reactor).callFromThread(end_process))
+    asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        asked.append(number)
+        if len(asked) > 1:
+            # No print, whose buffer the signal may have found in use.
+            os.write(2, b"a second signal: ending at once, whatever is still running\n")
+            os._exit(128 + number)
+        cast(IReactorFromThreads, reactor).callFromThread(end_process)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as the shell sets it for what runs behind it
+            signal.signal(number, ask)
 
 
 def end_process() -> None:
     """Stop the reactor, and with it all services, as twistd does."""
     from twisted.internet import reactor
 
-    if reactor.running:  # and not stopping already, at a second signal
+    if reactor.running:  # and not stopping already
         with suppress(ReactorNotRunning):
             reactor.stop()
 
 
-def _tell_reason(kind: type[BaseException], error: BaseException, traceback: object) -> None:
-    _tell(str(error))
+def _tell_reason(command: str, kind: type[BaseException], error: BaseException, traceback: object) -> None:
+    _tell(f"twistd {command}: {error}")
 
 
 def _tell(reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
-from slacker import Client, ClusterClient
+from slacker import Client, ClusterClient, ConnectionLost
 from slacker.zookeeper.embedded import EmbeddedZooKeeper
 from tests.integration.processes import TWISTD, Child, free_port, twistd, until
 from tests.integration.real_zookeeper import require_real_zookeeper, shared_zookeeper
@@ -26,6 +27,8 @@ def slow(seconds):
     pathlib.Path("slow-began").touch()
     time.sleep(seconds)
     return "finished"
+
+EVERYTHING = {"slow": slow}
 """
 
 
@@ -103,11 +106,36 @@ class MistakeTests(Processes):
             [
                 ([*enough, "nonsense"], "endpoint 'nonsense'"),
                 ([*enough, "tcp:99999"], "endpoint 'tcp:99999'"),
-                ([*enough, f"tcp:{port}{LOOPBACK}"], "Address already in use"),
+                (
+                    [*enough, f"tcp:{port}{LOOPBACK}"],
+                    f"--listen 'tcp:{port}{LOOPBACK}': Address already in use",
+                ),
+                (
+                    [*enough, "unix:/nonexistent/x"],
+                    "--listen 'unix:/nonexistent/x': No such file or directory\n",
+                ),
+                ([*enough, "ssl:0"], "/server.pem\n"),
+                ([*enough, "tcp:0", "--http", "unix:/no/such/x"], "--http 'unix:/no/such/x': No such file"),
                 (["slacker-zookeeper", "--listen", "tcp:x"], "endpoint 'tcp:x'"),
                 (["slacker-zookeeper", "--listen", f"tcp:{port}{LOOPBACK}"], "Address already in use"),
             ]
         )
+
+    async def test_tls_without_its_libraries(self) -> None:
+        (self.folder / "sitecustomize.py").write_text("import sys; sys.modules['OpenSSL'] = None")
+        for endpoint in ("ssl:0", "tls:0"):
+            child = Child.start(
+                [TWISTD, "-n", "--pidfile=", "slacker", "--expose", "functions", "--listen", endpoint],
+                cwd=self.folder,
+                env={"PYTHONPATH": os.pathsep.join([str(self.folder), os.environ.get("PYTHONPATH", "")])},
+            )
+            self.addCleanup(child.clean_up)
+            self.assertEqual(await child.ended(), 1)
+            self.assertEqual(
+                child.errors,
+                f"twistd slacker: --listen: endpoint {endpoint!r} needs the extra tls: "
+                "pip install 'txslacker[tls]'\n",
+            )
 
     async def test_a_zookeeper_out_of_reach_for_longer_than_zk_wait(self) -> None:
         zk = f"127.0.0.1:{free_port()}"
@@ -129,6 +157,22 @@ class MistakeTests(Processes):
         self.assertIn("endpoint 'tcp:99999'", daemon.errors)
         await until(lambda: not (self.folder / "daemon.pid").exists(), "the pid file removed")
 
+    async def test_a_daemon_says_that_a_port_is_in_use_in_the_100_bytes_that_it_has(self) -> None:
+        from twisted.internet import reactor
+
+        taken = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(
+            Factory.forProtocol(Protocol)
+        )
+        self.addCleanup(taken.stopListening)
+        endpoint = f"tcp:{taken.getHost().port}{LOOPBACK}"
+        daemon = Child.start(
+            [TWISTD, "--pidfile=daemon.pid", "slacker", "--expose", "functions", "--listen", endpoint],
+            cwd=self.folder,
+        )
+        self.addCleanup(daemon.clean_up)
+        self.assertEqual(await daemon.ended(), 1)
+        self.assertIn(f"--listen '{endpoint}': Address already in use\"", daemon.errors)
+
 
 class ServingTests(Processes):
     async def test_a_server_alone_answers_from_its_own_process(self) -> None:
@@ -148,6 +192,35 @@ class ServingTests(Processes):
         self.assertEqual(await ended, 0)
         self.assertEqual(child.errors, "")
 
+    async def test_a_second_signal_ends_it_at_once(self) -> None:
+        for name, status in (("INT", 130), ("TERM", 143)):
+            port = free_port()
+            child = self.twistd("slacker", "--expose", "functions", "--listen", f"tcp:{port}{LOOPBACK}")
+            client = self.client(port)
+            await self.answers(client, child)
+            (self.folder / "slow-began").unlink(missing_ok=True)
+            running = client.call("functions", "slow", [60.0])
+            self.addCleanup(running.addErrback, lambda _: None)
+            await until((self.folder / "slow-began").exists, "the call running")
+            child.signal(name)
+            await child.printed(f"(TCP Port {port} Closed)")  # it drains
+            self.assertTrue(child.running)
+            self.assertEqual(await child.stop(name), status)
+            self.assertEqual(
+                child.errors, "a second signal: ending at once, whatever is still running\n", child.output
+            )
+            self.assertNotIn("Traceback", child.output)
+            await self.assertFailure(running, ConnectionLost)
+
+    async def test_the_log_says_what_is_exposed_and_where(self) -> None:
+        port = free_port()
+        child = self.twistd(
+            *["slacker", "--expose", "functions", "--expose", "other=functions:EVERYTHING"],
+            *["--listen", f"tcp:{port}{LOOPBACK}"],
+        )
+        await child.printed(f"serving functions (2 functions), other (1 function), on 127.0.0.1:{port}\n")
+        self.assertNotIn("Factory", child.output)
+
     async def test_an_embedded_zookeeper_runs_in_the_same_process(self) -> None:
         port, zk = free_port(), free_port()
         self.twistd(
@@ -165,7 +238,8 @@ class ServingTests(Processes):
             *["--cluster", "c", "--zk", f"127.0.0.1:{zk}"],
         )
         await self.answers(self.client(port), child)
-        await child.printed("not published yet")
+        await child.printed("serving, but not published yet: connect: no ZooKeeper reached")
+        self.assertEqual(child.output.count("no ZooKeeper reached"), 1, child.output)
         zookeeper = EmbeddedZooKeeper()
         self.addCleanup(zookeeper.stop)
         await zookeeper.listen(f"tcp:{zk}{LOOPBACK}")

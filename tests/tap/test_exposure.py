@@ -71,6 +71,11 @@ class ExposureTests(SynchronousTestCase):
         error = self.assertRaises(ConfigurationError, resolve_exposure, "tap_test_module")
         self.assertIn("tap_test_module does not load: OSError: first second", str(error))
 
+    def test_a_module_that_exits_while_it_loads_is_reported_and_does_not_end_the_process(self) -> None:
+        self.module("import sys; sys.exit(3)")
+        error = self.assertRaises(ConfigurationError, resolve_exposure, "tap_test_module")
+        self.assertIn("tap_test_module exits on import, with 3", str(error))
+
     def test_a_syntax_error_is_reported_in_one_line(self) -> None:
         self.module("def f(:")
         error = self.assertRaises(ConfigurationError, resolve_exposure, "tap_test_module")

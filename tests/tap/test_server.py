@@ -82,6 +82,7 @@ class OptionsTests(SynchronousTestCase):
             (["--listen", "tcp:0"], "nothing to expose"),
             (["--expose", "json"], "nowhere to listen"),
             ([*ENOUGH, "--nonsense"], "nonsense"),
+            ([*ENOUGH, "extra", "more"], "unexpected argument 'extra'; --help lists"),
             ([*ENOUGH, "--cluster", "c"], "--cluster and --zk go together"),
             ([*ENOUGH, "--zk", "127.0.0.1:2181"], "--cluster and --zk go together"),
             ([*ENOUGH, "--zk-wait", "3"], "--zk-wait is for members of a cluster"),
@@ -115,6 +116,7 @@ class OptionsTests(SynchronousTestCase):
     def test_the_zookeeper_command_does_so_too(self) -> None:
         message = self.refused(zookeeper.Options(), ["--port", "1"])
         self.assertTrue(message.startswith("twistd slacker-zookeeper: "), message)
+        self.assertIn("unexpected argument 'extra'", self.refused(zookeeper.Options(), ["extra"]))
 
     def refused(self, options: Any, arguments: list[str]) -> str:
         with contextlib.redirect_stdout(io.StringIO()) as printed:
