@@ -65,7 +65,8 @@ async def until(condition: Callable[[], object], what: str, patience: float = PA
 
 def temporary(test: SynchronousTestCase) -> str:
     """The path of a temporary folder that child processes find, too, wherever they run."""
-    return os.path.abspath(test.mktemp())
+    folder: str = test.mktemp()
+    return os.path.abspath(folder)
 
 
 def free_port() -> int:

@@ -83,9 +83,12 @@ class ScenarioTests(TestCase):
                 ask(port, "/n/echo.json", b"x" * (20 * MEGABYTE)).status,
                 ask(port, "/n/echo.json", pieces()).status,
                 ask(port, "/n/echo.json", b'["' + b"x" * (MEGABYTE - 4) + b'"]').status,
+                ask(port, "/n/echo.json", b'["' + b"x" * (MEGABYTE - 100) + b'"]').status,
             ]
 
-        self.assertEqual(await deferToThread(call), [413, 413, 200])
+        self.assertEqual(
+            await deferToThread(call), [413, 413, 500, 200]
+        )  # 500: the result and a frame's head
 
     async def test_stopping_lets_a_running_call_end_and_takes_no_new_connection(self) -> None:
         later: Deferred[Any] = Deferred()
