@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from slacker.content import edn, json, msgpack, nippy, transit
 from slacker.content.codec import Codec
+from slacker.content.types import register
 from slacker.errors import ContentError
 
-__all__ = ["BY_ID", "CODECS", "Codec", "dumps", "get", "loads"]
+__all__ = ["BY_ID", "CODECS", "Codec", "dumps", "get", "loads", "register"]
 
 #: The codecs by name. A plain dict: the look-up is part of every call.
 CODECS: Final[Mapping[str, Codec]] = {

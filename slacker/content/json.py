@@ -21,8 +21,9 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from slacker.content.codec import MAX_DEPTH, Codec
-from slacker.content.refusal import Refusal, TooDeep, is_unicode, refused, refused_text, unknown_type
-from slacker.content.values import Char, Keyword, List, Map, Symbol, make_dict, plain
+from slacker.content.refusal import Refusal, TooDeep, is_unicode, refused, refused_text
+from slacker.content.types import plain, write_twin
+from slacker.content.values import Char, Keyword, List, Map, Symbol, make_dict
 from slacker.errors import ContentError
 
 _string = encode_basestring  # quoted and escaped, not ASCII only; C where the interpreter has it
@@ -111,10 +112,7 @@ def _write(value: Any, out: list[str], depth: int) -> None:
             out.append(",")
         _close(out, "}", value)
     else:
-        twin = plain(value)
-        if twin is None:
-            raise unknown_type(value)
-        _write(twin, out, depth)
+        write_twin(value, lambda twin: _write(twin, out, depth))
 
 
 def _close(out: list[str], bracket: str, container: object) -> None:

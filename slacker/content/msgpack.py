@@ -32,8 +32,9 @@ from uuid import UUID
 from msgpack import ExtType, Packer, Timestamp, unpackb
 
 from slacker.content.codec import MAX_DEPTH, Codec
-from slacker.content.refusal import Refusal, TooDeep, refused, refused_text, unknown_type
-from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged, make_dict, make_set, plain
+from slacker.content.refusal import Refusal, TooDeep, refused, refused_text
+from slacker.content.types import tagged, write_twin
+from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged, make_dict, make_set
 from slacker.content.walk import is_deeper
 from slacker.errors import ContentError
 
@@ -81,9 +82,9 @@ class _Level:
         extend = _EXTENDERS.get(type(value))
         if extend is not None:
             return extend(value, self)
-        twin = plain(value)
-        if twin is None:
-            raise unknown_type(value)
+        return write_twin(value, self._twin)
+
+    def _twin(self, twin: Any) -> object:
         extend = _EXTENDERS.get(type(twin))  # the C packer asks only once for one value
         return twin if extend is None else extend(twin, self)
 
@@ -173,7 +174,7 @@ _READERS: dict[int, Callable[[bytes, _Level], Any]] = {
     4: lambda data, level: List(level.unnest(data)),
     5: lambda data, level: make_set(level.unnest(data)),
     6: _read_fraction,
-    7: lambda data, level: Tagged(*level.unnest_pair(data)),
+    7: lambda data, level: tagged(*level.unnest_pair(data)),
     8: lambda data, _level: int.from_bytes(data, "big", signed=True),
     9: lambda data, _level: Decimal(str(data, "ascii")),
     10: lambda data, _level: UUID(bytes=data),

@@ -22,8 +22,7 @@ from __future__ import annotations
 
 import reprlib
 import threading
-from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -290,35 +289,3 @@ def _collision(what: str, keys: Iterable[Any]) -> ContentError:
     again = next(index for index, key in enumerate(frozen) if first.setdefault(key, index) != index)
     one, other = frozen[first[frozen[again]]], frozen[again]
     return ContentError(f"two {what} are equal in Python: {reprlib.repr(one)} and {reprlib.repr(other)}")
-
-
-def plain(value: Any) -> Any:
-    """The built-in value that an instance of a subclass stands for: a named tuple's list, an IntEnum's int.
-
-    None where there is no such value: the type is no subclass of a type that content types carry.
-    """
-    for base, convert in _BASES:
-        if isinstance(value, base):
-            return convert(value)
-    return None
-
-
-def _plain_datetime(value: datetime) -> datetime:
-    return datetime.combine(value.date(), value.timetz())
-
-
-# str() and int() would call what the subclass made of them: str() of a str Enum is its name.
-_BASES: tuple[tuple[type, Callable[[Any], object]], ...] = (
-    (str, str.__str__),
-    (int, int.__int__),
-    (float, float.__float__),
-    (bytes, bytes),
-    (List, List),
-    (list, list),
-    (tuple, list),
-    (dict, dict),
-    (Map, dict),
-    (set, frozenset),
-    (frozenset, frozenset),
-    (datetime, _plain_datetime),
-)

@@ -44,7 +44,9 @@ class TableTests(SynchronousTestCase):
 
     def test_public_names(self) -> None:
         """What others build on."""
-        self.assertEqual(set(content.__all__), {"BY_ID", "CODECS", "Codec", "dumps", "get", "loads"})
+        self.assertEqual(
+            set(content.__all__), {"BY_ID", "CODECS", "Codec", "dumps", "get", "loads", "register"}
+        )
 
 
 class _Number(IntEnum):
@@ -79,6 +81,7 @@ class RefusalTests(SynchronousTestCase):
             ({5: [odd]}, "[5][0]"),
             ({"a": {"b\n": odd}}, "[\"a\"]['b\\n']"),
             ([{odd}], "[0].member"),
+            ([OrderedDict(a=odd)], '[0]["a"]'),
             ([{"a": 1, "b": [1, [2, [3], odd]]}], '[0]["b"][1][2]'),
             ({"x" * 100: odd}, "['" + "x" * 12 + "..." + "x" * 13 + "']"),
         ):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections import OrderedDict, defaultdict, namedtuple
-from datetime import datetime, timezone
-from enum import Enum, IntEnum
+from enum import Enum
 from threading import Thread
 from typing import Any
 
@@ -23,7 +21,6 @@ from slacker.content.values import (
     freeze,
     make_dict,
     make_set,
-    plain,
 )
 from slacker.errors import ContentError
 
@@ -170,45 +167,5 @@ class ContainerTests(SynchronousTestCase):
         self.assertEqual(make_set([[1], 2]), frozenset([(1,), 2]))
 
 
-class _Number(IntEnum):
-    ONE = 1
-
-
 class _Text(str, Enum):
     A = "a"
-
-
-_Pair = namedtuple("_Pair", "left right")
-
-
-class _Moment(datetime):
-    pass
-
-
-class PlainTests(SynchronousTestCase):
-    """What instances of subclasses are written as."""
-
-    def test_a_subclass_is_what_it_is_a_kind_of(self) -> None:
-        """Enumerations with a value, named tuples, the dicts of ``collections``, other datetimes."""
-        moment = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
-        for value, twin in (
-            (_Number.ONE, 1),
-            (_Text.A, "a"),
-            (type("F", (float,), {})(1.5), 1.5),
-            (type("B", (bytes,), {})(b"b"), b"b"),
-            (_Pair(1, 2), [1, 2]),
-            (type("L", (List,), {})([1]), List([1])),
-            (type("P", (list,), {})([1]), [1]),
-            (OrderedDict(a=1), {"a": 1}),
-            (defaultdict(int, a=1), {"a": 1}),
-            (type("S", (set,), {})([1]), frozenset([1])),
-            (type("Z", (frozenset,), {})([1]), frozenset([1])),
-            (_Moment(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc), moment),
-        ):
-            got = plain(value)
-            self.assertEqual((type(got), got), (type(twin), twin))
-
-    def test_anything_else_is_nothing(self) -> None:
-        """There is no guessing."""
-        for value in (object(), iter([]), range(3), 1j):
-            self.assertIsNone(plain(value))

@@ -32,7 +32,8 @@ from slacker.content.edn.literals import (
     string,
     symbol,
 )
-from slacker.content.values import Keyword, List, Symbol, Tagged, Unreadable, make_dict, make_set
+from slacker.content.types import tagged
+from slacker.content.values import Keyword, List, Symbol, Unreadable, make_dict, make_set
 from slacker.errors import ContentError
 
 if TYPE_CHECKING:
@@ -346,7 +347,7 @@ def _tagged(prefix: str, value: Any) -> Any:
     ):
         # #object[class hash detail]: what pr prints of an object it has no notation for
         return Unreadable(str(value[0]), value[2] if len(value) > 2 else None)
-    return Tagged(prefix[1:], value)
+    return tagged(prefix[1:], value)
 
 
 def _qualified(namespace: str, key: Any) -> Any:

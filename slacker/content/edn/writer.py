@@ -19,8 +19,9 @@ from slacker.content.edn.literals import (
     is_tag,
     shown,
 )
-from slacker.content.refusal import Refusal, TooDeep, refused, refused_text, unknown_type
-from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged, plain
+from slacker.content.refusal import Refusal, TooDeep, refused, refused_text
+from slacker.content.types import write_twin
+from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged
 
 
 def _integer(value: int) -> str:
@@ -164,10 +165,7 @@ def _write(value: Any, append: Callable[[str], None], out: list[str], depth: int
         append(f"#{value.tag} ")
         _write(value.value, append, out, depth + 1)
     else:
-        twin = plain(value)
-        if twin is None:
-            raise unknown_type(value)
-        _write(twin, append, out, depth)
+        write_twin(value, lambda twin: _write(twin, append, out, depth))
 
 
 def write(value: object, depth: int = 0) -> str:

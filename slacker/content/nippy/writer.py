@@ -13,9 +13,10 @@ from uuid import UUID
 from slacker.content.codec import MAX_DEPTH
 from slacker.content.edn import writer as edn
 from slacker.content.nippy.atoms import MAX_PART
-from slacker.content.refusal import Refusal, TooDeep, refused, refused_text, unknown_type
+from slacker.content.refusal import Refusal, TooDeep, refused, refused_text
 from slacker.content.times import since_epoch
-from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged, plain
+from slacker.content.types import write_twin
+from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged
 
 #: The ids of one type: without payload for an empty one (None: there is no such id), then with a count of
 #: one, two and four bytes.
@@ -200,10 +201,7 @@ def _write(value: Any, append: Callable[[bytes], None], depth: int) -> None:
             content = edn.write(value, depth).encode()
             append(header(_EDN, len(content), value) + content)
     else:
-        twin = plain(value)
-        if twin is None:
-            raise unknown_type(value)
-        _write(twin, append, depth)
+        write_twin(value, lambda twin: _write(twin, append, depth))
 
 
 def dumps(value: object) -> bytes:

@@ -21,6 +21,7 @@ from slacker.content.codec import MAX_DEPTH
 from slacker.content.edn import literals
 from slacker.content.times import from_epoch
 from slacker.content.transit.cache import CODES, INDEXES, is_cacheable
+from slacker.content.types import tagged
 from slacker.content.values import Char, Keyword, List, Symbol, Tagged, make_dict, make_set
 from slacker.errors import ContentError
 
@@ -231,4 +232,4 @@ def _parse(text: str) -> Any:
 
 def _tagged(tag: str, value: Any) -> Any:
     read = TAGS.get(tag)
-    return Tagged(tag, value) if read is None else read(value)
+    return tagged(tag, value) if read is None else read(value)

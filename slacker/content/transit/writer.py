@@ -13,11 +13,12 @@ from typing import Any
 from uuid import UUID
 
 from slacker.content.codec import MAX_DEPTH
-from slacker.content.refusal import Refusal, TooDeep, unknown_type
+from slacker.content.refusal import Refusal, TooDeep
 from slacker.content.times import in_utc, since_epoch
 from slacker.content.transit.cache import CODES, is_cacheable
 from slacker.content.transit.reader import TAGS
-from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged, plain
+from slacker.content.types import plain, write_twin
+from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged
 
 #: Makes the node of a value.
 Write = Callable[[Any], Any]
@@ -176,10 +177,7 @@ class Writer:
             if value.tag in TAGS:
                 raise Refusal(value, f"has the tag {value.tag!r}, which means something else in transit")
             return self._tagged(value.tag, value.value, depth)
-        twin = plain(value)
-        if twin is None:
-            raise unknown_type(value)
-        return self.node(twin, depth)
+        return write_twin(value, lambda twin: self.node(twin, depth))
 
     def _tagged(self, tag: str, value: object, depth: int) -> list[Any]:
         return [self.short("~#" + tag, False), self.node(value, depth + 1)]
