@@ -61,6 +61,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "seconds to finish calls at the end": default(SlackerServer, "drain_timeout"),
         "seconds without a call, after that, until connections are closed": service._QUIET,
         "seconds that it waits for that": service._QUIET_LIMIT,
+        "seconds for a peer to take the last bytes, until it is cut": service._CLOSE_TIMEOUT,
         "bytes of an answer to an inspection": inspection._MAX_ANSWER,
         "characters of a token's secret, at least": auth.MIN_SECRET,
         "characters of a token": auth._MAX_TOKEN,

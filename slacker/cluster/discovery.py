@@ -20,11 +20,6 @@ _log = Logger()
 # Namespaces one client follows. Each is two watches and two reads after every reconnect; whoever asks for
 # more is making names up.
 _MAX_NAMESPACES = 1_000
-# Servers whose data one client follows: a watch and a read each.
-_MAX_SERVERS = 5_000
-# Seconds in which the last known servers stay, after ZooKeeper said that there is none any more: servers that
-# restart together, or whose sessions expired together, are back by then.
-_GRACE = 2.0
 
 
 class NamespaceView:

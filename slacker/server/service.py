@@ -44,6 +44,8 @@ _DEFAULT_LIMITS = Limits()
 # lost; but it waits no longer than the second.
 _QUIET = 0.25
 _QUIET_LIMIT = 2.0
+# Seconds in which a peer takes the last bytes of its connection before it is cut.
+_CLOSE_TIMEOUT = 1.0
 
 
 class Connection(Protocol):
@@ -304,7 +306,7 @@ class SlackerServer(Service):
         for connection in self.connections:
             connection.close()
         # A peer that takes no more bytes would keep a graceful close waiting for ever.
-        timer = self._clock.callLater(1.0, self._abort)
+        timer = self._clock.callLater(_CLOSE_TIMEOUT, self._abort)
         return closed.addBoth(_cancel, timer)
 
     def _abort(self) -> None:
