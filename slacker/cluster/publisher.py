@@ -234,10 +234,11 @@ class Publisher:
         steps.finish()
         if not self._reconciler.settled:
             _log.info(
-                "{address} is published in {root}: {count} namespaces",
+                "{address} is published in {root} with {count} {what}",
                 address=self.address,
                 root=self._layout.root,
                 count=len(wanted),
+                what="namespace" if len(wanted) == 1 else "namespaces",
             )
 
     async def _stand(self) -> None:
