@@ -87,7 +87,9 @@ class Night(TestCase):
         return address
 
     async def load(self, **options: Any) -> Child:
-        """A client process that calls."""
+        """A client process that calls, as soon as all servers are there."""
+        for server in self.servers.values():
+            await server.printed(" is published in ", patience=60)
         child = python(
             *("-m", "tests.soak.load", self.zookeeper.connect_string, CLUSTER, "service/where"),
             json.dumps(options),
