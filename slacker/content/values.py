@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import reprlib
 import threading
+from collections import Counter
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakValueDictionary
@@ -254,15 +255,29 @@ def freeze(value: Any) -> Any:
     return value
 
 
+#: So many keys of a map, or members of a set, may have the same hash. Putting them in takes time that grows
+#: with the square of their number, and they are easy to make: all vectors of -1 and -2 have one hash in
+#: Python, and so have integers that differ by 2 to the 61, less one. Smaller maps need no check.
+MAX_SAME_HASH = 256
+
+
+def _check_hashes(keys: Sequence[Any]) -> None:
+    if max(Counter(map(hash, keys)).values()) > MAX_SAME_HASH:
+        raise ContentError(f"more than {MAX_SAME_HASH} keys of one map or set have the same hash in Python")
+
+
 def make_dict(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
     """The map of these entries as they were read.
 
-    :raises ContentError: two keys are equal in Python, as ``1``, ``1.0`` and ``True`` are.
+    :raises ContentError: two keys are equal in Python, as ``1``, ``1.0`` and ``True`` are; or too many have
+        the same hash.
     """
     try:
+        if len(pairs) > MAX_SAME_HASH:
+            _check_hashes([key for key, _value in pairs])
         entries = dict(pairs)
     except TypeError:  # an unhashable key
-        entries = {freeze(key): value for key, value in pairs}
+        return make_dict([(freeze(key), value) for key, value in pairs])
     if len(entries) != len(pairs):
         raise _collision("keys of one map", [key for key, _value in pairs])
     return entries
@@ -271,12 +286,15 @@ def make_dict(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
 def make_set(members: Sequence[Any]) -> frozenset[Any]:
     """The set of these members as they were read.
 
-    :raises ContentError: two members are equal in Python, as ``1``, ``1.0`` and ``True`` are.
+    :raises ContentError: two members are equal in Python, as ``1``, ``1.0`` and ``True`` are; or too many
+        have the same hash.
     """
     try:
+        if len(members) > MAX_SAME_HASH:
+            _check_hashes(members)
         result = frozenset(members)
     except TypeError:  # an unhashable member
-        result = frozenset([freeze(member) for member in members])
+        return make_set([freeze(member) for member in members])
     if len(result) != len(members):
         raise _collision("members of one set", members)
     return result

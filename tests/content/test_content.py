@@ -6,7 +6,11 @@ import sys
 from collections import OrderedDict
 from datetime import date, datetime, timedelta
 from enum import IntEnum
+from itertools import product
+from struct import pack
+from time import process_time
 from typing import Any
+from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -51,6 +55,46 @@ class TableTests(SynchronousTestCase):
 
 class _Number(IntEnum):
     ONE = 1
+
+
+class HashTests(SynchronousTestCase):
+    """Values that are different and have the same hash in Python."""
+
+    def test_too_many_are_refused(self) -> None:
+        """Putting them into one map or set would take time that grows with the square of their number."""
+        period = 2**61 - 1
+        same_hash: list[list[Any]] = [
+            [UUID(int=period * number) for number in range(1, 20_001)],
+            [period * (2**70 + number) for number in range(20_000)],
+            list(product([-1, -2], repeat=14)),
+        ]
+        for name in CODECS.keys() - {"json"}:
+            for keys in same_hash:
+                small = dict.fromkeys(keys[:256], True)
+                self.assertEqual(loads(name, dumps(name, small)), small)
+                some = dict.fromkeys(keys[:300], True)
+                for data in (dumps(name, some), dumps(name, frozenset(some))):
+                    error = self.assertRaises(ContentError, loads, name, data)
+                    self.assertIn("more than 256 keys of one map or set have the same hash", str(error))
+
+    def test_time_is_bounded(self) -> None:
+        """Tens of thousands of them cost no more than to be counted."""
+        members = b"".join(b"\x5b" + UUID(int=(2**61 - 1) * number).bytes for number in range(50_000))
+        started = process_time()
+        error = self.assertRaises(ContentError, loads, "nippy", b"\x17" + pack(">i", 50_000) + members)
+        self.assertIn("the same hash", str(error))
+        self.assertLess(process_time() - started, 3)
+
+    def test_large_maps_and_sets_are_read(self) -> None:
+        """With keys of any type."""
+        keys: list[Any] = [
+            *range(-500, 500),
+            *map(str, range(1000)),
+            *[(number, -1) for number in range(1000)],
+        ]
+        for name in CODECS.keys() - {"json"}:
+            for value in (dict.fromkeys(keys, 1), frozenset(keys)):
+                self.assertEqual(loads(name, dumps(name, value)), value)
 
 
 class SubclassTests(SynchronousTestCase):

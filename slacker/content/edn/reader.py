@@ -33,7 +33,7 @@ from slacker.content.edn.literals import (
     symbol,
 )
 from slacker.content.types import tagged
-from slacker.content.values import Keyword, List, Symbol, Unreadable, make_dict, make_set
+from slacker.content.values import MAX_SAME_HASH, Keyword, List, Symbol, Unreadable, make_dict, make_set
 from slacker.errors import ContentError
 
 if TYPE_CHECKING:
@@ -224,11 +224,10 @@ def _read(tokens: list[str], next_string: Callable[[], str]) -> Any:
                 value: Any = items
                 if opener == "{":
                     value = {}
-                    pairs = iter(items)
+                    # Most maps are small, and dict(zip(…)) takes twice as long for them.
+                    pairs = iter(items if len(items) <= 2 * MAX_SAME_HASH else ())
                     try:
-                        for (
-                            key
-                        ) in pairs:  # most maps are small, and dict(zip(…)) takes twice as long for them
+                        for key in pairs:
                             value[key] = next(pairs)
                     except (StopIteration, TypeError):  # no value, or an unhashable key
                         value = _map(items)

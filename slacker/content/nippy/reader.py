@@ -10,7 +10,7 @@ from typing import Any
 
 from slacker.content.codec import MAX_DEPTH
 from slacker.content.nippy.atoms import ATOMS, EDN, ENDS_EARLY, LG, MD, SM, sized, text
-from slacker.content.values import List, Tagged, Unreadable, make_dict, make_set
+from slacker.content.values import MAX_SAME_HASH, List, Tagged, Unreadable, make_dict, make_set
 from slacker.content.walk import is_deeper, measure
 from slacker.errors import ContentError
 
@@ -24,7 +24,7 @@ Open = Callable[[bytes, int], tuple[int, Close, int]]
 #: The values that references to Nippy's cache may add to a payload: so many for each of its bytes, or so
 #: many in all. Without a bound, entries that refer twice to the entry before them would double with each.
 VALUES_PER_BYTE = 16
-FREE_VALUES = 1_000_000
+FREE_VALUES = 100_000
 
 _TOO_DEEP = f"the value is nested more than {MAX_DEPTH} levels deep"
 
@@ -34,12 +34,13 @@ def _vector(items: list[Any]) -> list[Any]:
 
 
 def _map(items: list[Any]) -> dict[Any, Any]:
-    try:
-        entries = dict(zip(items[::2], items[1::2], strict=True))
-        if len(entries) * 2 == len(items):
-            return entries
-    except TypeError:  # an unhashable key
-        pass
+    if len(items) <= 2 * MAX_SAME_HASH:
+        try:
+            entries = dict(zip(items[::2], items[1::2], strict=True))
+            if len(entries) * 2 == len(items):
+                return entries
+        except TypeError:  # an unhashable key
+            pass
     return make_dict(list(zip(items[::2], items[1::2], strict=True)))
 
 
