@@ -1,0 +1,89 @@
+"""Another transit library reads what is written here, and what it writes is read here.
+
+The libraries for Python bring a ``msgpack`` of their own, which would replace the one that is needed here. So
+they get an environment to themselves::
+
+    python -m venv .venv/transit && .venv/transit/bin/pip install transit-python2
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from slacker.content import dumps, loads
+from slacker.content.values import Map, Tagged
+from tests.content.strategies import values
+from tests.content.vectors import VALUES, shape
+
+_ROOT = Path(__file__).parents[3]
+_PYTHON = Path(os.environ.get("TRANSIT_PYTHON", _ROOT / ".venv" / "transit" / "bin" / "python"))
+
+
+def _kept(value: Any) -> Any:
+    """``value`` as that library can have it: no lists beside vectors, and times to the millisecond."""
+    if isinstance(value, (list, tuple)):
+        items = [_kept(item) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    if isinstance(value, (dict, Map)):
+        entries = {_kept(key): _kept(item) for key, item in value.items()}
+        return Map(entries) if isinstance(value, Map) else entries
+    if isinstance(value, frozenset):
+        return frozenset(map(_kept, value))
+    if isinstance(value, Tagged):
+        return Tagged(value.tag, _kept(value.value))
+    if isinstance(value, datetime):
+        return value.replace(microsecond=value.microsecond // 1000 * 1000)
+    return value
+
+
+class OracleTests(SynchronousTestCase):
+    """``transit-python2``."""
+
+    def through(self, form: str, samples: list[Any]) -> list[str]:
+        """What the library says to each."""
+        if not _PYTHON.exists():
+            raise SkipTest("for another transit library: see tests/content/transit/test_oracle.py")
+        lines = [f"{form} {dumps(f'transit-{form}', sample).hex()}\n" for sample in samples]
+        done = subprocess.run(
+            [_PYTHON, Path(__file__).with_name("oracle.py")],
+            input="".join(lines),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        self.assertEqual(done.stderr, "")
+        return done.stdout.splitlines()
+
+    def agree(self, samples: list[Any]) -> None:
+        for form in ("json", "msgpack"):
+            answers = self.through(form, samples)
+            self.assertEqual(len(answers), len(samples))
+            for sample, answer in zip(samples, answers, strict=True):
+                said, _, data = answer.partition(" ")
+                self.assertEqual(said, "ok", f"{sample!r} in {form}: {data}")
+                read = loads(f"transit-{form}", bytes.fromhex(data))
+                self.assertEqual(shape(_kept(read)), shape(_kept(sample)), (form, sample))
+
+    def test_values_of_the_vectors(self) -> None:
+        """Back from there, they are the same."""
+        self.agree([value for value in VALUES.values() if len(dumps("msgpack", value)) < 5000])
+
+    def test_any_values(self) -> None:
+        """Also keys that are containers, the cache, and tags."""
+        samples: list[Any] = []
+
+        @settings(derandomize=True, deadline=None, database=None, max_examples=500)
+        @given(values)
+        def collect(value: Any) -> None:
+            samples.append(_kept(value))
+
+        collect()
+        self.agree(samples)
