@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 SOAK := $(filter-out %/__init__.py %/load.py,$(wildcard tests/soak/*.py))
-CODE := slacker tests examples benchmarks docs setup.py twisted/plugins/slacker_plugin.py
-.PHONY: help demo test soak lint types docs bench clean
+CODE := slacker tests examples benchmarks fuzz docs setup.py twisted/plugins/slacker_plugin.py
+.PHONY: help demo test soak fuzz lint types docs bench clean
 .NOTPARALLEL:
 # A recipe that was interrupted must not leave an environment that looks ready.
 .DELETE_ON_ERROR:
@@ -29,6 +29,9 @@ endif
 
 soak: .venv/test/ready-$(VERSION)  ## the nights a cluster must survive: processes killed, ZooKeeper gone (real ZooKeeper)
 	@.venv/test/bin/trial --reporter=text $(patsubst tests/soak/%.py,tests.soak.%,$(SOAK))
+
+fuzz: .venv/test/ready-$(VERSION)  ## an hour of chance inputs for everything that reads a peer's bytes
+	@.venv/test/bin/python -m fuzz --seconds 400
 
 lint: .venv/lint/ready-$(VERSION)  ## rules and format (ruff)
 	@.venv/lint/bin/ruff check --quiet $(CODE)

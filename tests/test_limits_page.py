@@ -17,7 +17,7 @@ from slacker.client import blocking, link, names, staged
 from slacker.client import connection as client_connection
 from slacker.cluster import connections, discovery, manager, publisher, routes, zookeeper_discovery
 from slacker.cluster import server as cluster_server
-from slacker.content import codec, msgpack
+from slacker.content import codec, msgpack, values
 from slacker.content.edn import reader as edn_reader
 from slacker.content.edn import writer as edn_writer
 from slacker.content.nippy import atoms as nippy_atoms
@@ -89,6 +89,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "names that EDN's writer remembers": edn_writer._MAX_NAMES,
         "keywords that nippy's reader remembers": nippy_atoms._MAX_KEYWORDS,
         "values that references in nippy may add": nippy_reader.FREE_VALUES,
+        "keys of a map or members of a set with the same hash": values.MAX_SAME_HASH,
         "bytes of an integer in nippy's ratios and decimals": nippy_atoms.MAX_PART,
     },
     "A cluster's client": {
