@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from tests.zookeeper.embedded import requests as rq
 from tests.zookeeper.embedded.requests import Answer, Event, Question, Welcome
 
+CLOSE = rq.close().op
 SET_WATCHES = (101, 105)
 ZXIDS = ("czxid", "mzxid", "pzxid")
 
@@ -92,8 +93,9 @@ class Play:
         answer = None
         for question in questions:
             events, answer = await self.clients[name].ask(question)
-            if question.op == rq.close().op:
+            if question.op == CLOSE:
                 events.sort()  # the real server goes through a set when it deletes what a session owned
+                answer = None  # it may also close the connection before its answer has left
             asked = question.op if question.op in SET_WATCHES else question  # these hold a transaction id
             self.transcript.append([name, asked, events, answer and [answer.code, answer.values]])
             for other, client in self.clients.items():
@@ -108,8 +110,8 @@ class Play:
         for client in self.clients.values():
             if client.connected:
                 await client.ask(rq.close())
-                while await client.frames.get() is not None:
-                    pass
+                while client.connected:
+                    await client.frames.get()
 
     def comparable(self) -> list[Any]:
         """The transcript with sessions by name, without times, and transaction ids by their rank."""
