@@ -13,8 +13,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
-from unittest import SkipTest
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -25,6 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from slacker.address import parse_address
 from tests.certificates import Authority
 from tests.integration.processes import PATIENCE, Child, deferred, free_port, until
+from tests.skips import leave_out
 
 _JARS = [Path("/usr/share/java") / name for name in ("zookeeper.jar", "slf4j-log4j12.jar", "log4j-1.2.jar")]
 _NETTY = [
@@ -76,13 +75,6 @@ def require_real_zookeeper(testcase: SynchronousTestCase) -> None:
     reason = missing()
     if reason is not None:
         leave_out(testcase, reason)
-
-
-def leave_out(testcase: SynchronousTestCase, reason: str) -> NoReturn:
-    """Skip the test for this reason; with ``SLACKER_REQUIRE_ZOOKEEPER=1`` fail it."""
-    if os.environ.get("SLACKER_REQUIRE_ZOOKEEPER") == "1":
-        raise testcase.failureException(f"SLACKER_REQUIRE_ZOOKEEPER=1, but {reason}")
-    raise SkipTest(reason)
 
 
 class RealZooKeeper:

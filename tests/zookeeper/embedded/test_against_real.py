@@ -13,12 +13,8 @@ from unittest import mock
 from twisted.trial.unittest import TestCase
 
 from slacker.zookeeper.embedded import EmbeddedZooKeeper
-from tests.integration.real_zookeeper import (
-    RealZooKeeper,
-    four_letter_word,
-    leave_out,
-    require_real_zookeeper,
-)
+from tests.integration.real_zookeeper import RealZooKeeper, four_letter_word, require_real_zookeeper
+from tests.skips import leave_out
 from tests.zookeeper.embedded.playing import Play
 from tests.zookeeper.embedded.scenarios import SCENARIOS, random_play
 
