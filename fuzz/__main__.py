@@ -6,6 +6,7 @@ import argparse
 import random
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from fuzz.engine import Finding, check, fuzz
@@ -14,7 +15,7 @@ from fuzz.targets import TARGETS
 FINDINGS = Path(__file__).parent / "findings"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status is 1 if there was a finding."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description="Fuzz what reads the bytes of peers.")
     parser.add_argument("target", nargs="*", help=f"one of {', '.join(TARGETS)}; default: all, in turn")
@@ -22,7 +23,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of an earlier run, to repeat it")
     parser.add_argument("--grow", action="store_true", help="keep inputs that behaved in a new way")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run one input, a finding's file")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     unknown = set(options.target) - TARGETS.keys()
     if unknown:
         parser.error(f"there is no target {', '.join(sorted(unknown))}")
@@ -41,7 +42,7 @@ def main() -> int:
             FINDINGS.mkdir(exist_ok=True)
             path = FINDINGS / finding.name
             path.write_bytes(finding.data)
-            print(f"{name}: FOUND, kept in {path} (seed {first_seed})")
+            print(f"{name}: FOUND; to repeat it: python -m fuzz --replay {path} {name}", flush=True)
             continue
         print(f"{name}: {inputs} inputs, {len(new)} of them new in kind (seed {first_seed})", flush=True)
         if options.grow:

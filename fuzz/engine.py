@@ -128,12 +128,17 @@ def fuzz(target: Target, seconds: float, first_seed: int) -> tuple[int, list[byt
     seen = {check(target, data) for data in corpus}
     inputs = len(corpus)
     new: list[bytes] = []
+    found: Finding | None = None
     ends = time.monotonic() + seconds
 
     def one(data: bytes) -> None:
-        nonlocal inputs
+        nonlocal inputs, found
         inputs += 1
-        went = check(target, data)
+        try:
+            went = check(target, data)
+        except Finding as finding:
+            found = finding
+            raise
         if went not in seen:
             seen.add(went)
             if len(data) <= LONGEST_KEPT:
@@ -143,8 +148,10 @@ def fuzz(target: Target, seconds: float, first_seed: int) -> tuple[int, list[byt
     while time.monotonic() < ends:
         try:
             _run(one, [*corpus, *new], first_seed + batch)
-        except Finding as finding:
-            shorter = shortened(target, finding)
+        except (Finding, HypothesisException):  # Hypothesis's own, if it did not come again
+            if found is None:
+                raise
+            shorter = shortened(target, found)
             raise shorter from shorter.__cause__
         batch += 1
     return inputs, new
@@ -183,7 +190,4 @@ def _run(one: Callable[[bytes], None], corpus: list[bytes], number: int) -> None
         report_multiple_bugs=False,
     )
     test: Any = seed(number)(quiet(given(mutated(corpus))(one)))
-    try:
-        test()
-    except HypothesisException as error:  # a finding that did not come again: report what it said
-        raise AssertionError(f"not the same twice: {error}") from error
+    test()

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from fuzz import __main__ as program
 from fuzz import engine
 from fuzz.engine import Excess, Finding, Target, check, fuzz, shortened
 from fuzz.targets import TARGETS
@@ -77,6 +80,18 @@ class EngineTests(SynchronousTestCase):
         self.assertEqual(len(shortened(self.target(never), Finding("planted", bytes(1000))).data), 1000)
         self.assertEqual(len(tries), 500)
 
+    def test_what_fails_only_once_is_found(self) -> None:
+        """With the input that it failed on."""
+        failed = []
+
+        def run(data: bytes) -> str:
+            if b"\xff" in data and not failed:
+                failed.append(data)
+                raise KeyError("planted")
+            return "well"
+
+        self.assertEqual(self.found(run).data, failed[0])
+
     def test_too_much_memory_is_found(self) -> None:
         """As of a count that is believed."""
 
@@ -115,3 +130,55 @@ class EngineTests(SynchronousTestCase):
         self.assertEqual(target.corpus()[2:], new)
         _inputs, more = fuzz(target, 0.2, 1)
         self.assertEqual(more, [])
+
+
+class ProgramTests(SynchronousTestCase):
+    """``python -m fuzz``."""
+
+    def setUp(self) -> None:
+        """Two targets, of which the first fails; findings are kept apart."""
+
+        def run(data: bytes) -> str:
+            if b"\xff" in data:
+                raise KeyError("planted")
+            return "well"
+
+        bad, good = Target("bad", lambda: [b"ab"], run), Target("good", lambda: [b"ab"], lambda _data: "well")
+        self.findings = Path(self.mktemp()) / "findings"
+        self.findings.parent.mkdir()
+        self.patch(program, "FINDINGS", self.findings)
+        self.patch(program, "TARGETS", {"bad": bad, "good": good})
+
+    def status(self, *arguments: str) -> tuple[int, str]:
+        """The exit status, and all that was printed."""
+        out = StringIO()
+        with redirect_stdout(out), redirect_stderr(out):
+            return program.main(arguments), out.getvalue()
+
+    def test_a_finding_fails_the_run_and_is_kept(self) -> None:
+        """Its bytes are printed, too; the other targets are fuzzed all the same."""
+        status, printed = self.status("--seconds", "1", "--seed", "1")
+        self.assertEqual(status, 1)
+        (kept,) = self.findings.iterdir()
+        self.assertEqual(kept.read_bytes(), b"\xff")
+        self.assertIn("bad fails on ff: KeyError('planted')", printed)
+        self.assertIn(f"bad: FOUND; to repeat it: python -m fuzz --replay {kept} bad", printed)
+        self.assertIn("0 of them new in kind (seed 1)", printed)
+        status, printed = self.status("--replay", str(kept), "bad")
+        self.assertEqual(status, 1)
+        self.assertIn("bad fails on ff: KeyError('planted')", printed)
+
+    def test_without_a_finding_it_ends_well(self) -> None:
+        """A replay says how it went."""
+        self.assertEqual(self.status("--seconds", "0.2", "good")[0], 0)
+        self.assertEqual(list(self.findings.parent.iterdir()), [])
+        input_ = self.findings.parent / "input"
+        input_.write_bytes(b"x")
+        self.assertEqual(self.status("--replay", str(input_), "good"), (0, "good: well\n"))
+
+    def test_an_unknown_target_is_refused(self) -> None:
+        """By name."""
+        out = StringIO()
+        with redirect_stderr(out):
+            self.assertRaises(SystemExit, program.main, ["odd"])
+        self.assertIn("there is no target odd", out.getvalue())
