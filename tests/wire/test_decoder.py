@@ -141,6 +141,17 @@ class OddTests(SynchronousTestCase):
         self.assert_read("v5 request followed by 00", Request(1, 2, "a/b", b"", version=5))
 
 
+class UnfinishedTests(SynchronousTestCase):
+    def test_a_decoder_says_whether_a_frame_has_begun_that_has_not_ended(self) -> None:
+        decoder = Decoder()
+        self.assertFalse(decoder.unfinished)
+        for byte in byte_by_byte(encode(Request(1, 2, "a/b", b"[]")))[:-1]:
+            decoder.feed(byte)
+            self.assertTrue(decoder.unfinished)
+        decoder.feed(b"\0")
+        self.assertFalse(decoder.unfinished)
+
+
 class ContentTests(SynchronousTestCase):
     def test_every_text_that_is_not_of_its_charset_makes_a_malformed_frame(self) -> None:
         for frame, version in (
