@@ -5,13 +5,13 @@ PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 SOAK := $(filter-out %/__init__.py %/load.py,$(wildcard tests/soak/*.py))
 CODE := slacker tests examples benchmarks fuzz docs setup.py twisted/plugins/slacker_plugin.py
-.PHONY: help demo test soak fuzz lint types docs bench clean
+.PHONY: help demo test soak fuzz lint types docs bench bench-all bench-check clean
 .NOTPARALLEL:
 # A recipe that was interrupted must not leave an environment that looks ready.
 .DELETE_ON_ERROR:
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "PYTHON=python3.12 make … uses another Python than python3; make test COVERAGE=1 measures coverage."
 
 demo: .venv/demo/ready-$(VERSION)  ## a cluster at work: two servers, a client, and a server that is killed
@@ -47,8 +47,15 @@ docs: .venv/docs/ready-$(VERSION)  ## the documentation, into docs/_build
 	@.venv/docs/bin/sphinx-build -W -q -b html docs docs/_build
 	@echo "docs: open docs/_build/index.html"
 
-bench: .venv/bench/ready-$(VERSION)  ## calls per second, beside a bare Twisted exchange
+bench: .venv/bench/ready-$(VERSION)  ## a minute: calls per second, beside a bare Twisted exchange
 	@.venv/bench/bin/python -m benchmarks
+
+bench-all: .venv/bench/ready-$(VERSION)  ## all that is measured, and which targets are met (some ten minutes)
+	@.venv/bench/bin/python -m benchmarks all
+	@.venv/bench/bin/python -m benchmarks.content
+
+bench-check: .venv/bench/ready-$(VERSION)  ## before a release: no target is far out of reach
+	@.venv/bench/bin/python -m benchmarks --check
 
 clean:  ## remove what the other targets made
 	@rm -rf .venv docs/_build build txslacker.egg-info _trial_temp* .coverage*

@@ -1,43 +1,84 @@
-"""``python -m benchmarks``: measure everything, print it, and keep the figures in ``benchmarks/results``."""
+"""``python -m benchmarks``: measure, print, and keep the figures in ``benchmarks/results``.
+
+Without arguments a minute of calls beside the floor; ``all`` of it, or the parts that are named.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from benchmarks import content, harness
+from benchmarks import harness, results, targets
+from benchmarks.results import Results
+from benchmarks.suites import CALLS, CONTENT, PAYLOADS, SUITES, WAYS, Suite
 
-CONTENDERS = [
-    harness.Contender("floor", "benchmarks.floor", "floor"),
-    harness.Contender("on reactor", "benchmarks.echo", "reactor"),
-    harness.Contender("in workers", "benchmarks.echo", "workers"),
-]
-WORKLOADS = ["echo 20", "rand-ints 5"]
-DEPTHS = [1, 40, 500]
-
-_RESULTS = Path(__file__).parent / "results"
+#: What is looked at before a release.
+WATCHED = [CALLS.name, PAYLOADS.name, WAYS.name, CONTENT.name]
 
 
-def main() -> int:
-    """Under a minute with the default options; the exit status is that of the content types' own goals."""
+def measure(suite: Suite, rounds: int, seconds: float) -> Results:
+    """Run one suite, and print its table."""
+    print(f"\n{suite.about}\n")
+    rows = harness.run(suite.contenders, suite.cases, rounds, seconds)
+    print(harness.table(rows), flush=True)
+    return Results({suite.name: rows})
+
+
+def parts(rounds: int, seconds: float) -> dict[str, Callable[[], Results]]:
+    """All that can be measured, by name, in its order."""
+    return {suite.name: partial(measure, suite, rounds, seconds) for suite in SUITES}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status is 1 if a contender failed, or with ``--check`` if a target is far out of reach."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
     parser.add_argument(
         "--seconds", type=float, default=0.25, help="of each measurement; default: %(default)s"
     )
-    options = parser.parse_args()
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help=f"what a release needs: fail if a target is missed by a factor of {targets.MARGIN}",
+    )
+    known = parts(0, 0)
+    parser.add_argument(
+        "part", nargs="*", metavar="PART", help=f"all, {', '.join(known)}; default: {CALLS.name}"
+    )
+    options = parser.parse_args(arguments)
+    names = WATCHED if options.check else options.part or [CALLS.name]
+    if "all" in names:
+        names = list(known)
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"there is no part {unknown[0]!r}, but all, {', '.join(known)}")
+    measuring = parts(options.rounds, options.seconds)
+    found = Results()
     try:
-        rows = harness.run(CONTENDERS, WORKLOADS, DEPTHS, options.rounds, options.seconds)
+        for name in names:
+            part = measuring[name]()
+            part.save(results.FOLDER / f"{name}.json")
+            found.update(part)
     except harness.BenchmarkError as error:
-        raise SystemExit(str(error)) from None
-    print(harness.table(rows))
-    _RESULTS.mkdir(exist_ok=True)
-    path = _RESULTS / "echo.json"
-    path.write_text(json.dumps(harness.report(rows), indent=1) + "\n", encoding="utf-8")
-    print(f"\nEvery round is in {path}\n")
-    return content.main()
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; what was measured until now:", file=sys.stderr)
+    return conclude(found, check=options.check)
+
+
+def conclude(found: Results, *, check: bool) -> int:
+    """Print the targets that were measured, each with ours beside it."""
+    print(f"\n{found.machine}; every round is in {results.FOLDER}\n")
+    measured = [target for target in targets.TARGETS if target.measured(found)]
+    if measured:
+        print(targets.table(found, measured))
+    if not check:
+        return 0
+    wrong = targets.far_missed(found)
+    print("\n".join(["", *wrong]) if wrong else "\nNo target is far out of reach.")
+    return bool(wrong)
 
 
 if __name__ == "__main__":

@@ -8,23 +8,23 @@ highest beside it.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from statistics import median
 from threading import Timer
 from typing import Any
 
-from attrs import asdict, define, field
+from attrs import define, field
 
-_ROOT = Path(__file__).parents[1]
+from benchmarks.workloads import workload
+
+ROOT = Path(__file__).parents[1]
 
 #: Seconds beyond its own duration in which an order must be answered: a contender that hangs ends the run.
-_PATIENCE = 20.0
+_PATIENCE = 30.0
 
 
 class BenchmarkError(Exception):
@@ -34,14 +34,10 @@ class BenchmarkError(Exception):
 class Process:
     """One end of a contender, driven through its standard input and output."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, python: str = sys.executable) -> None:
         self._name = " ".join(arguments)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            cwd=_ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+            [python, "-m", *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def read(self, seconds: float = 0.0) -> Any:
@@ -69,10 +65,10 @@ class Process:
     def close(self) -> None:
         """It ends when its input does; if not, it is ended."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
         try:
+            self._process.stdin.close()
             self._process.wait(5)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, BrokenPipeError):
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
@@ -80,11 +76,17 @@ class Process:
 
 @define
 class Contender:
-    """A name for the table, and the module and argument that start its processes."""
+    """A name for the table, and the module and argument that start its processes.
+
+    :ivar python: the interpreter that runs them.
+    :ivar most: bytes of the largest payload that it can carry at all.
+    """
 
     name: str
     module: str
     argument: str
+    python: str = sys.executable
+    most: float = float("inf")
 
 
 @define
@@ -96,6 +98,11 @@ class Measurement:
     server_cpu_us: float
     p50_us: float
     p99_us: float
+
+    @property
+    def cpu_us(self) -> float:
+        """Of both sides together."""
+        return self.client_cpu_us + self.server_cpu_us
 
 
 @define
@@ -123,9 +130,9 @@ class Pair:
 @contextmanager
 def running(contender: Contender) -> Iterator[Pair]:
     """The contender's two processes, connected."""
-    with closing(Process(contender.module, contender.argument)) as server:
-        port = server.read()
-        with closing(Process(contender.module, contender.argument, str(port))) as client:
+    with closing(Process(contender.module, contender.argument, python=contender.python)) as server:
+        where = json.dumps(server.read())
+        with closing(Process(contender.module, contender.argument, where, python=contender.python)) as client:
             client.read()
             yield Pair(server, client)
 
@@ -151,38 +158,36 @@ class Row:
         )
 
 
-def run(
-    contenders: Sequence[Contender],
-    workloads: Iterable[str],
-    depths: Sequence[int],
-    rounds: int,
-    seconds: float,
-) -> list[Row]:
+#: A workload's name, and how many calls are in flight.
+Case = tuple[str, int]
+
+
+def run(contenders: Sequence[Contender], cases: Sequence[Case], rounds: int, seconds: float) -> list[Row]:
     """Measure everything ``rounds`` times, ``seconds`` each, round by round in turn."""
     rows = {
-        (workload, depth, contender.name): Row(workload, depth, contender.name)
-        for workload in workloads
-        for depth in depths
+        (name, depth, contender.name): Row(name, depth, contender.name)
+        for name, depth in cases
         for contender in contenders
+        if workload(name).size <= contender.most
     }
     with ExitStack() as stack:
         pairs = {contender.name: stack.enter_context(running(contender)) for contender in contenders}
-        for workload, depth, name in rows:  # a round that nobody counts warms caches and connections
-            pairs[name].measure(workload, depth, seconds / 4)
+        for name, depth, contender in rows:  # a round that nobody counts warms caches and connections
+            pairs[contender].measure(name, depth, seconds / 4)
         for _ in range(rounds):
-            for (workload, depth, name), row in rows.items():
-                row.rounds.append(pairs[name].measure(workload, depth, seconds))
+            for (name, depth, contender), row in rows.items():
+                row.rounds.append(pairs[contender].measure(name, depth, seconds))
     return list(rows.values())
 
 
 _HEAD = """\
-                                               CPU us per call                         ratio to the floor
-workload     in flight  contender       calls/s  client  server     p50 us     p99 us  calls/s           p50
+                                               CPU us per call                       ratio to the first
+workload    in flight  contender         calls/s  client  server     p50 us     p99 us  calls/s           p50
 """
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as text; the first contender is the floor that the others are compared with."""
+    """The rows as text; the first contender of each case is what the others are compared with."""
     lines = [_HEAD.rstrip()]
     floor = rows[0]
     for row in rows:
@@ -190,7 +195,7 @@ def table(rows: Sequence[Row]) -> str:
             floor = row
             lines.append("")
         line = (
-            f"{row.workload:12} {row.depth:9}  {row.contender:13} {row.median('calls_per_second'):9,.0f}"
+            f"{row.workload:12} {row.depth:8}  {row.contender:15} {row.median('calls_per_second'):9,.0f}"
             f"  {row.median('client_cpu_us'):6.1f}  {row.median('server_cpu_us'):6.1f}"
             f"  {row.median('p50_us'):9,.1f}  {row.median('p99_us'):9,.1f}"
         )
@@ -199,12 +204,3 @@ def table(rows: Sequence[Row]) -> str:
             line += f"  {median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
         lines.append(line)
     return "\n".join(lines)
-
-
-def report(rows: Sequence[Row]) -> dict[str, Any]:
-    """The rows for a JSON file, every round of them, with what they were measured on."""
-    return {
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "rows": [asdict(row) for row in rows],
-    }

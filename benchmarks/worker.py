@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
-import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
@@ -21,100 +19,65 @@ from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
-NAMESPACE = "slacker.example.api"
+from benchmarks.workloads import Tally, cpu_seconds, workload
 
 #: Called with a call's result and the time at which it began.
 Finish: TypeAlias = Callable[[Any, float], None]
 
-#: Begins a call: the function's name in :data:`NAMESPACE`, its arguments, whom to tell, and the time.
+#: Begins a call: the function's name in ``NAMESPACE``, its arguments, whom to tell, and the time.
 Call: TypeAlias = Callable[[str, list[Any], Finish, float], None]
-
-
-def echo(value: object) -> object:
-    """What every contender serves: the argument itself ..."""
-    return value
-
-
-def rand_ints(count: int) -> list[int]:
-    """... and a short list of small numbers."""
-    return [random.randrange(1000) for _ in range(count)]
-
-
-#: Name of the function on the wire, its arguments, and whether an answer is right.
-WORKLOADS: dict[str, tuple[str, list[Any], Callable[[Any], bool]]] = {
-    "echo 20": ("echo", ["abcdefghijklmnopqrst"], lambda value: bool(value == "abcdefghijklmnopqrst")),
-    "rand-ints 5": ("rand-ints", [5], lambda value: len(value) == 5),
-}
 
 
 class Contender(Protocol):
     """One way to call a function in another process."""
 
-    def serve(self) -> Deferred[int]:
-        """Listen on a free port of 127.0.0.1; fires with its number."""
+    def serve(self) -> Deferred[Any]:
+        """Listen on free ports of 127.0.0.1; fires with what :meth:`connect` needs to know, for JSON."""
 
-    def connect(self, port: int) -> Deferred[Call]:
+    def connect(self, where: Any) -> Deferred[Call]:
         """Connect to it; fires, when calls can be made, with what makes one."""
 
 
 class Window:
     """Keeps ``depth`` calls in flight for ``seconds``: each that ends begins the next."""
 
-    def __init__(self, call: Call, workload: str, depth: int, seconds: float) -> None:
-        self._function, self._args, self._is_right = WORKLOADS[workload]
+    def __init__(self, call: Call, name: str, depth: int, seconds: float) -> None:
+        what = workload(name)
+        self._function, self._args, self._is_right = what.function, what.args, what.is_right
         self._call = call
         self._depth = self._open = depth
         self._seconds = seconds
-        self._latencies: list[float] = []
         self._done: Deferred[dict[str, float]] = Deferred()
 
     def run(self) -> Deferred[dict[str, float]]:
-        """Fires with calls, seconds, CPU seconds of this process, and latencies in seconds (p50, p99)."""
+        """Fires with the result of a :class:`Tally`."""
         self._call(self._function, self._args, self._begin, perf_counter())
         return self._done
 
     def _begin(self, value: Any, _: float) -> None:
         if not self._is_right(value):
-            self._done.errback(Failure(RuntimeError(f"{self._function} answered {value!r}")))
+            self._done.errback(Failure(RuntimeError(f"{self._function} answered {str(value)[:200]}")))
             return
-        self._cpu = cpu_seconds()
-        self._started = perf_counter()
-        self._deadline = self._started + self._seconds
+        self._tally = Tally(self._seconds)
+        self._ended = self._tally.ended
         for _ in range(self._depth):
             self._call(self._function, self._args, self._finish, perf_counter())
 
     def _finish(self, _: Any, started: float) -> None:
-        now = perf_counter()
-        self._latencies.append(now - started)
-        if now < self._deadline:
+        if now := self._ended(started):
             self._call(self._function, self._args, self._finish, now)
             return
         self._open -= 1
         if not self._open:
-            latencies = sorted(self._latencies)
-            self._done.callback(
-                {
-                    "calls": len(latencies),
-                    "seconds": now - self._started,
-                    "cpu": cpu_seconds() - self._cpu,
-                    "p50": latencies[len(latencies) // 2],
-                    "p99": latencies[len(latencies) * 99 // 100],
-                }
-            )
+            self._done.callback(self._tally.result())
 
 
-def cpu_seconds() -> float:
-    """What this process, all its threads included, has used so far."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+class Orders(LineOnlyReceiver):
+    """Answers each line of the standard input with what ``obey`` makes of it."""
 
-
-class _Orders(LineOnlyReceiver):
     delimiter = b"\n"
 
-    def __init__(
-        self, obey: Callable[[dict[str, Any]], Deferred[dict[str, float]]], stop: Callable[[], None]
-    ) -> None:
+    def __init__(self, obey: Callable[[dict[str, Any]], Deferred[Any]], stop: Callable[[], None]) -> None:
         self._obey = obey
         self._stop = stop
 
@@ -133,39 +96,48 @@ class _Orders(LineOnlyReceiver):
         self._stop()
 
 
-def main(contenders: dict[str, Callable[[], Contender]]) -> None:
-    """``<contender>`` is its server and prints its port; ``<contender> PORT`` its client: 0, once connected.
-
-    Orders are ``{}`` to a server, answered with its CPU seconds, and :class:`Window`'s arguments to a client.
-    """
+def obeying(obey: Callable[[dict[str, Any]], Deferred[Any]], start: Callable[[], Deferred[Any]]) -> None:
+    """Run the reactor until the standard input ends: begin with ``start``, print its answer, then obey."""
     from twisted.internet import reactor
-
-    parser = argparse.ArgumentParser()
-    parser.add_argument("contender", choices=contenders)
-    parser.add_argument("port", nargs="?", type=int, help="of the server; without it, be the server")
-    options = parser.parse_args()
-    contender = contenders[options.contender]()
-    calls: list[Call] = []
-
-    def obey(order: dict[str, Any]) -> Deferred[dict[str, float]]:
-        return Window(calls[0], **order).run() if calls else succeed({"cpu": cpu_seconds()})
-
-    def connected(call: Call) -> int:
-        calls.append(call)
-        return 0
 
     def stop() -> None:
         if reactor.running:
             reactor.stop()
 
-    def start() -> None:
-        orders = _Orders(obey, stop)
+    def begin() -> None:
+        orders = Orders(obey, stop)
         StandardIO(orders)
-        if options.port is None:
-            ready = maybeDeferred(contender.serve)
-        else:
-            ready = maybeDeferred(contender.connect, options.port).addCallback(connected)
-        ready.addCallbacks(orders.answer, orders.fail)
+        maybeDeferred(start).addCallbacks(orders.answer, orders.fail)
 
-    reactor.callWhenRunning(start)
+    reactor.callWhenRunning(begin)
     reactor.run()
+
+
+def main(contenders: Mapping[str, Callable[[], Contender]]) -> None:
+    """``<contender>`` is its server and prints where it is; ``<contender> WHERE`` its client: 0, once ready.
+
+    Orders are ``{}`` to a server, answered with its CPU seconds, and to a client workload, depth and seconds
+    of a :class:`Window`.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("contender", choices=contenders)
+    parser.add_argument("where", nargs="?", type=json.loads, help="is the server; without it, be the server")
+    options = parser.parse_args()
+    contender = contenders[options.contender]()
+    calls: list[Call] = []
+
+    def obey(order: dict[str, Any]) -> Deferred[Any]:
+        if not calls:
+            return succeed({"cpu": cpu_seconds()})
+        return Window(calls[0], order["workload"], order["depth"], order["seconds"]).run()
+
+    def connected(call: Call) -> int:
+        calls.append(call)
+        return 0
+
+    def start() -> Deferred[Any]:
+        if options.where is None:
+            return contender.serve()
+        return contender.connect(options.where).addCallback(connected)
+
+    obeying(obey, start)

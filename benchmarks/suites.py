@@ -1,0 +1,94 @@
+"""Which contenders meet in which cases: each suite is one interleaved run of the harness."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from attrs import frozen
+
+from benchmarks.harness import Case, Contender
+from slacker.cluster.grouping import ONE_SERVER
+from slacker.content import CODECS
+
+_CLIENT = "benchmarks.contenders.client"
+_CLUSTER = "benchmarks.contenders.cluster"
+
+FLOOR = Contender("floor", "benchmarks.contenders.floor", "floor")
+ON_REACTOR = Contender("on reactor", _CLIENT, "reactor")
+IN_WORKERS = Contender("in workers", _CLIENT, "workers")
+
+#: How many servers a cluster's client knows, in the curve of what that costs a call.
+KNOWN = [3, 30, 300, 1000]
+
+
+@frozen
+class Suite:
+    """:ivar about: what it tells, in a headline."""
+
+    name: str
+    about: str
+    contenders: list[Contender]
+    cases: list[Case]
+
+
+def _cases(workloads: list[str], depths: list[int]) -> list[Case]:
+    return list(product(workloads, depths))
+
+
+CALLS = Suite(
+    "calls",
+    "calls on one connection, beside a bare Twisted exchange",
+    [FLOOR, ON_REACTOR, IN_WORKERS],
+    _cases(["echo 20", "rand-ints 5"], [1, 40, 500]),
+)
+PAYLOADS = Suite(
+    "payloads",
+    "larger arguments and results",
+    [FLOOR, ON_REACTOR, IN_WORKERS],
+    [*_cases(["rand-ints 40", "1 KB"], [1, 40, 500]), ("1 MB", 1), ("1 MB", 40)],  # 500 of 1 MB fill memories
+)
+WAYS = Suite(
+    "ways",
+    "the ways of a call: an interceptor on both sides, TLS, a cluster's client",
+    [
+        ON_REACTOR,
+        Contender("interceptor", _CLIENT, "interceptor"),
+        Contender("TLS", _CLIENT, "tls"),
+        Contender("3 connections", _CLUSTER, "direct-3"),
+        Contender("random of 3", _CLUSTER, "random-3"),
+        Contender("all of 3", _CLUSTER, "all-3"),
+        Contender("all of 100", _CLUSTER, "all-100"),
+    ],
+    _cases(["echo 20"], [1, 40]),
+)
+CONTENT = Suite(
+    "content",
+    "content types",
+    [FLOOR, *(Contender(name, _CLIENT, name) for name in CODECS)],
+    _cases(["echo 20", "rand-ints 5"], [40]),
+)
+IN_FLIGHT = Suite(
+    "in-flight",
+    "what a call costs beside calls in flight",
+    [FLOOR, ON_REACTOR, IN_WORKERS],
+    _cases(["echo 20"], [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]),
+)
+SIZES = Suite(
+    "sizes",
+    "what a call costs beside the size of its payload",
+    [FLOOR, ON_REACTOR, IN_WORKERS],
+    _cases(["20 B", "100 B", "1 KB", "10 KB", "100 KB", "1 MB"], [10]),
+)
+
+
+def known_servers(policy: str) -> Suite:
+    """What a call costs beside the servers that its client knows, one call at a time."""
+    return Suite(
+        f"known-{policy}",
+        f"what a call costs beside the servers that its client knows, grouping {policy}",
+        [Contender(f"{count} servers", _CLUSTER, f"{policy}-{count}") for count in KNOWN],
+        [("echo 20", 1)],
+    )
+
+
+SUITES = [CALLS, PAYLOADS, WAYS, CONTENT, IN_FLIGHT, SIZES, *(known_servers(policy) for policy in ONE_SERVER)]
