@@ -60,6 +60,8 @@ datetime(2026, 1, 2, 12, 0, 0, 1500, utc)
 UUID(int=1)
 Tagged("app/point", [1, 2])
 Tagged("uri", "http://a.b/")
+Tagged("inst", "2026")
+Tagged("set", [1])
 """.strip().splitlines()
 
 #: What no content type carries.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from datetime import date, datetime, timedelta
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
 from enum import IntEnum
+from fractions import Fraction
 from itertools import product
 from struct import pack
 from time import process_time
@@ -104,6 +106,77 @@ class SubclassTests(SynchronousTestCase):
         """Enumerations with a value, and the containers of ``collections``."""
         for name in CODECS:
             self.assertEqual(loads(name, dumps(name, [_Number.ONE, OrderedDict(a=1)])), [1, {"a": 1}])
+
+
+_HALF = Fraction(1, 2)
+
+#: By content type, for each kind of container: one around a value, and the bytes around those of the value.
+_CONTAINERS: dict[str, list[tuple[Callable[[Any], Any], bytes, bytes]]] = {
+    "json": [(lambda value: [value], b"[", b"]"), (lambda value: {"a": value}, b'{"a":', b"}")],
+    "clj": [
+        (lambda value: [value], b"[", b"]"),
+        (lambda value: List([value]), b"(", b")"),
+        (lambda value: {"a": value}, b'{"a" ', b"}"),
+        (lambda value: frozenset([value]), b"#{", b"}"),
+        (lambda value: Tagged("a", value), b"#a ", b""),
+    ],
+    "nippy": [
+        (lambda value: [value], b"\x6e\x01", b""),
+        (lambda value: List([value]), b"\x24\x01", b""),
+        (lambda value: {"a": value}, b"\x70\x01\x69\x01a", b""),
+        (lambda value: frozenset([value]), b"\x6f\x01", b""),
+    ],
+    "transit-json": [
+        (lambda value: [value], b"[", b"]"),
+        (lambda value: List([value]), b'["~#list",[', b"]]"),
+        (lambda value: {"a": value}, b'["^ ","a",', b"]"),
+        (lambda value: {_HALF: value}, b'["~#cmap",[["~#ratio",["~n1","~n2"]],', b"]]"),
+        (lambda value: frozenset([value]), b'["~#set",[', b"]]"),
+        (lambda value: Tagged("a", value), b'["~#a",', b"]"),
+        (lambda value: Tagged("a", value), b'{"~#a":', b"}"),
+    ],
+    "transit-msgpack": [
+        (lambda value: [value], b"\x91", b""),
+        (lambda value: List([value]), b"\x92\xa6~#list\x91", b""),
+        (lambda value: {"a": value}, b"\x81\xa1a", b""),
+        (lambda value: {_HALF: value}, b"\x92\xa6~#cmap\x92\x92\xa7~#ratio\x92\x01\x02", b""),
+        (lambda value: frozenset([value]), b"\x92\xa5~#set\x91", b""),
+        (lambda value: Tagged("a", value), b"\x92\xa3~#a", b""),
+    ],
+}
+
+
+class DepthTests(SynchronousTestCase):
+    """Each container is one level, in every content type: a list, a set and a tagged value as a vector."""
+
+    def test_so_many_levels_are_carried_and_no_more(self) -> None:
+        """Whatever stands inside them."""
+        moment = datetime(2026, 1, 2, tzinfo=timezone.utc)
+        for name, containers in _CONTAINERS.items():
+            for put_in, before, after in containers:
+                for innermost in ("a", moment, UUID(int=1), _HALF):
+                    value: Any = innermost
+                    for _ in range(MAX_DEPTH - 1):
+                        value = put_in(value)
+                    data = dumps(name, [value])
+                    read = loads(name, data)
+                    if name != "json":
+                        self.assertEqual(read, [value], (name, before))
+                    error = self.assertRaises(ContentError, dumps, name, [[value]])
+                    self.assertIn("more than 250 levels deep", str(error), (name, before))
+                    error = self.assertRaises(ContentError, loads, name, before + data + after)
+                    self.assertIn("more than 250 levels deep", str(error), (name, before))
+
+    def test_msgpack_goes_as_deep_as_its_library(self) -> None:
+        """Which is deeper, and has an end."""
+        value: Any = "a"
+        for _ in range(MAX_DEPTH):
+            value = [{"a": value}]
+        self.assertEqual(loads("msgpack", dumps("msgpack", value)), value)
+        for _ in range(MAX_DEPTH * 3):
+            value = [value]
+        self.assertIn("deep", str(self.assertRaises(ContentError, dumps, "msgpack", value)))
+        self.assertRaises(ContentError, loads, "msgpack", b"\x91" * 2000 + b"\x01")
 
 
 class RefusalTests(SynchronousTestCase):

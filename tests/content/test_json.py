@@ -100,7 +100,7 @@ class ReaderTests(SynchronousTestCase):
         self.assertEqual(json.dumps(value), "[" * MAX_DEPTH + "]" * MAX_DEPTH)
         for piece in (b"[", b'{"a":'):
             error = self.assertRaises(ContentError, loads, piece * (MAX_DEPTH + 1))
-            self.assertIn("nested more than 512 levels deep", str(error))
+            self.assertIn("nested more than 250 levels deep", str(error))
             self.assertRaises(ContentError, loads, piece * 100_000)
         for text in ("[" * 2000, '\\"' + "[" * 2000, "\\\\" + "{" * 2000):
             self.assertEqual(loads(f'["{text}",1]'.encode())[1], 1)

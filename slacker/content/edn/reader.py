@@ -56,6 +56,9 @@ _SPACES = "".join([chr(code) for code in range(0x3001) if re.match(f"[{SPACE}]",
 #: Where ``#{`` is no token, or ``#`` begins one that spaces do not end.
 _GLUED = re.compile(rf"#(?:_|(?<=[^{ENDS}]#)\{{)")
 
+#: Prefixes that make a scalar of what is behind them, and so are no level of nesting.
+_SCALARS = frozenset(["#inst", "#uuid"])
+
 _CLOSING = {"[": "]", "(": ")", "{": "}", "#{": "}", SET: "}"}
 _CLOSERS = frozenset(_CLOSING.values())
 
@@ -263,7 +266,7 @@ def _read(tokens: list[str], next_string: Callable[[], str]) -> Any:
                     if token in _METADATA:
                         stack.append((_WITH_METADATA, index))
                     stack.append((token, index))
-                    if len(stack) > MAX_DEPTH:
+                    if len(stack) > MAX_DEPTH + (token in _SCALARS):
                         raise ValueError(_TOO_DEEP)
             elif token in _CLOSERS:
                 expected = f"{closer!r} for {put_back(opener)!r}" if closer else "a value"

@@ -115,6 +115,9 @@ _SCALARS: dict[type, Callable[[Any], str]] = {
     memoryview: _bytes,
 }
 
+#: What the reader makes of a tag that means something to it.
+_MEANINGS = {"inst": "a datetime", "uuid": "a UUID", "object": "an Unreadable"}
+
 _SEQUENCES: dict[type, tuple[str, str]] = {
     list: ("[", "]"),
     tuple: ("[", "]"),
@@ -162,6 +165,8 @@ def _write(value: Any, append: Callable[[str], None], out: list[str], depth: int
         if not is_tag(value.tag):
             value.tag.encode()  # what is no Unicode text is refused as that
             raise Refusal(value, f"has the tag {shown(value.tag)}, which EDN would not read back as a tag")
+        if value.tag in _MEANINGS:
+            raise Refusal(value, f"has the tag {value.tag!r}, which EDN reads back as {_MEANINGS[value.tag]}")
         append(f"#{value.tag} ")
         _write(value.value, append, out, depth + 1)
     else:

@@ -13,7 +13,6 @@ from uuid import UUID
 
 import msgpack
 
-from slacker.content.refusal import TooDeep
 from slacker.content.transit.encoding import Encoding
 from slacker.content.transit.writer import SCALARS, TEXT_KEYS, Write, instant, integer, special
 from slacker.errors import ContentError
@@ -71,13 +70,8 @@ def _to_tree(data: bytes) -> Any:
         raise ContentError(str(error) or type(error).__name__) from None
 
 
-def to_bytes(tree: Any) -> bytes:
-    try:
-        packed: bytes = msgpack.packb(tree, use_bin_type=False)
-    except UnicodeEncodeError:
-        raise
-    except ValueError:  # the library's own limit of depth, which differs by one between its versions
-        raise TooDeep from None
+def _to_bytes(tree: Any) -> bytes:
+    packed: bytes = msgpack.packb(tree, use_bin_type=False)
     return packed
 
 
@@ -90,6 +84,6 @@ CODEC = Encoding(
     {**SCALARS, **_NUMBERS, datetime: _instant, UUID: _uuid},
     {**TEXT_KEYS, **_NUMBERS, bool: _same, type(None): _same},
     _make_map,
-    to_bytes,
+    _to_bytes,
     _to_tree,
 ).codec(5)

@@ -155,6 +155,12 @@ TAGS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+#: Those whose value is as deep as what it makes; the others make scalars.
+_AS_DEEP = frozenset(["'", "set", "list", "cmap"])
+
+_TOO_DEEP = f"the value is nested more than {MAX_DEPTH} levels deep"
+
+
 class Reader:
     """One payload, with its cache."""
 
@@ -162,7 +168,7 @@ class Reader:
         self.entries: list[Any] = []
 
     def read(self, node: Any, as_key: bool = False, depth: int = 0) -> Any:
-        """The value of a tree; one stack frame a level.
+        """The value of a tree.
 
         :raises ContentError: it is no transit, or too deep.
         """
@@ -174,37 +180,52 @@ class Reader:
             return value
         if kind is not list and kind is not tuple:
             return node
-        if depth == MAX_DEPTH:
-            raise ContentError(f"the value is nested more than {MAX_DEPTH} levels deep")
+        keyed = kind is tuple
+        head: Any = (node[0][0] if keyed else node[0]) if node else None
+        named = type(head) is str
+        first = self.text(head, keyed) if named else None
+        if type(first) is _Tag and (first is not _MAP or keyed):
+            if keyed and (first is _MAP or len(node) != 1):
+                raise ContentError(f"{_shown(head)} is the key of a map")
+            if not keyed and len(node) != 2:
+                raise ContentError(f"{_shown(head)} tags {len(node) - 1} values")
+            return self.under(first.name, node[0][1] if keyed else node[1], depth)
+        if depth >= MAX_DEPTH:
+            raise ContentError(_TOO_DEEP)
         values: list[Any] = []
         append = values.append
-        if kind is tuple:
-            for key, item in node:
-                first = self.text(key, True) if type(key) is str else self.read(key, True, depth + 1)
-                if type(first) is _Tag:  # so the verbose form tags a value: a map of one entry
-                    if len(node) != 1 or first is _MAP:
-                        raise ContentError(f"{_shown(key)} is the key of a map")
-                    return _tagged(first.name, self.read(item, False, depth + 1))
-                append((first, self.read(item, False, depth + 1)))
+        depth += 1
+        rest = node[1:] if named else node
+        if keyed:
+            if named:
+                append((first, self.read(node[0][1], False, depth)))
+            for key, item in rest:
+                name = self.text(key, True) if type(key) is str else self.read(key, True, depth)
+                if type(name) is _Tag:
+                    raise ContentError(f"{_shown(key)} is the key of a map")
+                append((name, self.read(item, False, depth)))
             return make_dict(values)
-        rest = node
-        if node and type(node[0]) is str:
-            first = self.text(node[0], False)
-            rest = node[1:]
-            if first is _MAP:
-                as_key = True
-                for item in rest:
-                    append(self.read(item, as_key, depth + 1))
-                    as_key = not as_key
-                return _entries(values)
-            if type(first) is _Tag:
-                if len(rest) != 1:
-                    raise ContentError(f"{_shown(node[0])} tags {len(rest)} values")
-                return _tagged(first.name, self.read(rest[0], False, depth + 1))
+        if first is _MAP:
+            as_key = True
+            for item in rest:
+                append(self.read(item, as_key, depth))
+                as_key = not as_key
+            return _entries(values)
+        if named:
             append(first)
         for item in rest:
-            append(self.read(item, False, depth + 1))
+            append(self.read(item, False, depth))
         return values
+
+    def under(self, tag: str, node: Any, depth: int) -> Any:
+        """What ``tag``, so many levels deep, makes of the node behind it."""
+        read = TAGS.get(tag)
+        if read is None:
+            if depth >= MAX_DEPTH:
+                raise ContentError(_TOO_DEEP)
+            return tagged(tag, self.read(node, False, depth + 1))
+        # The array of a set is the set's level, and that of a ratio's two parts is none.
+        return read(self.read(node, False, depth if tag in _AS_DEEP else depth - 1))
 
     def text(self, text: str, as_key: bool) -> Any:
         """The value of a text; a :class:`_Tag` if it is one, or begins a map."""

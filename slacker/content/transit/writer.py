@@ -110,6 +110,10 @@ TEXT_KEYS: dict[type, Write] = {
 SCALARS: dict[type, Write] = {**_TEXTS, type(None): _same, bool: _same}
 
 
+#: By type, the tag of what is an array behind a tag.
+_ARRAYS: dict[type, str] = {List: "list", set: "set", frozenset: "set"}
+
+
 class Writer:
     """One payload, with its cache.
 
@@ -140,11 +144,9 @@ class Writer:
         scalar = self.scalars.get(kind)
         if scalar is not None:
             node = scalar(value)
-            if type(node) is str:
-                return self.short(node, False)
-            if type(node) is tuple and depth > MAX_DEPTH - 2:
-                raise TooDeep
-            return node
+            return self.short(node, False) if type(node) is str else node
+        if kind is Fraction:
+            return self._ratio(value)
         if depth == MAX_DEPTH:
             raise TooDeep
         nodes: list[Any] = []
@@ -153,40 +155,37 @@ class Writer:
             for item in value:
                 append(self.node(item, depth + 1))
             return nodes
+        tag, items = _ARRAYS.get(kind), value
         if kind is dict or kind is Map:
             entries = value.items()
             keys = self.keys
-            if not keys.keys() >= set(map(type, value)):
+            texts = keys.keys() >= set(map(type, value))
+            if not texts:
                 entries = [(_plain_key(key), item) for key, item in entries]
-                if not keys.keys() >= {type(key) for key, _item in entries}:
-                    return self._tagged("cmap", list(chain.from_iterable(value.items())), depth)
-            for key, item in entries:
-                node = keys[type(key)](key)
-                append(self.short(node, True) if type(node) is str else node)
+                texts = keys.keys() >= {type(key) for key, _item in entries}
+            if texts:
+                for key, item in entries:
+                    node = keys[type(key)](key)
+                    append(self.short(node, True) if type(node) is str else node)
+                    append(self.node(item, depth + 1))
+                return self.make_map(nodes)
+            tag, items = "cmap", chain.from_iterable(value.items())
+        if tag is not None:
+            head = self.short("~#" + tag, False)
+            for item in items:
                 append(self.node(item, depth + 1))
-            return self.make_map(nodes)
-        if kind is List:
-            return self._tagged("list", list(value), depth)
-        if kind is frozenset or kind is set:
-            return self._tagged("set", list(value), depth)
-        if kind is Fraction:
-            return self._ratio(value, depth)
+            return [head, nodes]
         if kind is Tagged:
             if value.tag == "uri" and type(value.value) is str:
                 return self.short("~r" + value.value, False)
             if value.tag in TAGS:
                 raise Refusal(value, f"has the tag {value.tag!r}, which means something else in transit")
-            return self._tagged(value.tag, value.value, depth)
+            return [self.short("~#" + value.tag, False), self.node(value.value, depth + 1)]
         return write_twin(value, lambda twin: self.node(twin, depth))
 
-    def _tagged(self, tag: str, value: object, depth: int) -> list[Any]:
-        return [self.short("~#" + tag, False), self.node(value, depth + 1)]
-
-    def _ratio(self, value: Fraction, depth: int) -> Any:
+    def _ratio(self, value: Fraction) -> Any:
         if value.denominator == 1:
-            return self.node(value.numerator, depth)
-        if depth > MAX_DEPTH - 2:
-            raise TooDeep
+            return self.node(value.numerator, 0)
         parts = ["~n" + _digits(part, value) for part in (value.numerator, value.denominator)]
         return [self.short("~#ratio", False), parts]
 

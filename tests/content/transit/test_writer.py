@@ -8,14 +8,12 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
-import msgpack as library
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.content import dumps, loads
-from slacker.content.codec import MAX_DEPTH
 from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged, Unreadable
 from slacker.errors import ContentError
 
@@ -81,12 +79,6 @@ _REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-def _inside(value: object, levels: int) -> Any:
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
 class WriterTests(SynchronousTestCase):
     """:func:`slacker.content.dumps` of both forms."""
 
@@ -115,39 +107,3 @@ class WriterTests(SynchronousTestCase):
         names = [Keyword(f"k{number:04}") for number in range(2000)]
         tree = json.loads(dumps("transit-json", [*names, names[0], names[1999], names[1936]]))
         self.assertEqual(tree[-3:], ["~:k0000", "^1C", "^0"])
-
-    def test_depth_is_bounded(self) -> None:
-        """MAX_DEPTH levels of what is written; a list, a set, a tagged value takes two of them."""
-        innermost: list[tuple[Any, int]] = [
-            ([], 1),
-            ({}, 1),
-            (List(), 2),
-            (frozenset(), 2),
-            ({(): 1}, 3),
-            (Fraction(1, 2), 2),
-            (Tagged("a", Tagged("y", 1)), 2),
-            (Tagged("a", [1]), 2),
-        ]
-        for value, levels in innermost:
-            deep = _inside(value, MAX_DEPTH - levels)
-            for name in _BOTH:
-                # In Python, the library under transit-msgpack has less room than in C.
-                inner = deep if name == "transit-json" else _inside(value, MAX_DEPTH // 2)
-                self.assertEqual(loads(name, dumps(name, inner)), inner)
-                error = self.assertRaises(ContentError, dumps, name, [deep])
-                self.assertIn("nested more than 512 levels deep", str(error))
-        for value in (_NOON, _UUID):
-            deep = _inside(value, MAX_DEPTH - 1)
-            loads("transit-json", dumps("transit-json", deep))
-            error = self.assertRaises(ContentError, dumps, "transit-msgpack", deep)
-            self.assertIn("nested more than 512 levels deep", str(error))
-
-    def test_a_library_with_a_limit_of_its_own(self) -> None:
-        """Older versions of msgpack say so with a ValueError."""
-
-        def packb(*_args: object, **_options: object) -> NoReturn:
-            raise ValueError("recursion limit exceeded.")
-
-        self.patch(library, "packb", packb)
-        error = self.assertRaises(ContentError, dumps, "transit-msgpack", [[1]])
-        self.assertIn("nested more than 512 levels deep", str(error))
