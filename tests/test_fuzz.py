@@ -82,7 +82,7 @@ class EngineTests(SynchronousTestCase):
 
     def test_what_fails_only_once_is_found(self) -> None:
         """With the input that it failed on."""
-        failed = []
+        failed: list[bytes] = []
 
         def run(data: bytes) -> str:
             if b"\xff" in data and not failed:
