@@ -5,7 +5,7 @@ PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 SOAK := $(filter-out %/__init__.py %/load.py,$(wildcard tests/soak/*.py))
 CODE := slacker tests examples benchmarks fuzz docs setup.py twisted/plugins/slacker_plugin.py
-.PHONY: help demo test soak fuzz lint types docs bench bench-all bench-check clean
+.PHONY: help demo test soak fuzz lint types docs bench bench-all bench-peers bench-check clean
 .NOTPARALLEL:
 # A recipe that was interrupted must not leave an environment that looks ready.
 .DELETE_ON_ERROR:
@@ -53,6 +53,9 @@ bench: .venv/bench/ready-$(VERSION)  ## a minute: calls per second, beside a bar
 bench-all: .venv/bench/ready-$(VERSION)  ## all that is measured, and which targets are met (some ten minutes)
 	@.venv/bench/bin/python -m benchmarks all
 	@.venv/bench/bin/python -m benchmarks.content
+
+bench-peers: .venv/bench/ready-$(VERSION)  ## environments of other libraries, for bench-all to measure
+	@.venv/bench/bin/python -m benchmarks.peers
 
 bench-check: .venv/bench/ready-$(VERSION)  ## before a release: no target is far out of reach
 	@.venv/bench/bin/python -m benchmarks --check

@@ -22,8 +22,8 @@ def measure(suite: Suite, rounds: int, seconds: float) -> Results:
     """Run one suite, and print its table."""
     print(f"\n{suite.about}\n")
     rows = harness.run(suite.contenders, suite.cases, rounds, seconds)
-    print(harness.table(rows), flush=True)
-    return Results({suite.name: rows})
+    print("\n".join([harness.table(rows), "", *suite.notes]), flush=True)
+    return Results({suite.name: rows}, notes=suite.notes)
 
 
 def parts(rounds: int, seconds: float) -> dict[str, Callable[[], Results]]:
@@ -55,27 +55,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"there is no part {unknown[0]!r}, but all, {', '.join(known)}")
     measuring = parts(options.rounds, options.seconds)
     found = Results()
+    failed = False
     try:
         for name in names:
-            part = measuring[name]()
+            try:
+                part = measuring[name]()
+            except harness.BenchmarkError as error:
+                print(f"{name}: {error}", file=sys.stderr)
+                failed = True
+                continue
             part.save(results.FOLDER / f"{name}.json")
             found.update(part)
-    except harness.BenchmarkError as error:
-        print(error, file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("interrupted; what was measured until now:", file=sys.stderr)
-    return conclude(found, check=options.check)
+        failed = True
+    return conclude(found, check=options.check) or int(failed)
 
 
-def conclude(found: Results, *, check: bool) -> int:
-    """Print the targets that were measured, each with ours beside it."""
+def conclude(found: Results, *, check: bool) -> bool:
+    """Print the targets that were measured, each with ours beside it; whether that fails the check."""
     print(f"\n{found.machine}; every round is in {results.FOLDER}\n")
     measured = [target for target in targets.TARGETS if target.measured(found)]
     if measured:
         print(targets.table(found, measured))
     if not check:
-        return 0
+        return False
     wrong = targets.far_missed(found)
     print("\n".join(["", *wrong]) if wrong else "\nNo target is far out of reach.")
     return bool(wrong)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from itertools import product
 
-from attrs import frozen
+from attrs import field, frozen
 
 from benchmarks.harness import Case, Contender
+from benchmarks.peers import PEERS, Peer
 from slacker.cluster.grouping import ONE_SERVER
 from slacker.content import CODECS
 
+_CONTENDERS = "benchmarks.contenders"
 _CLIENT = "benchmarks.contenders.client"
 _CLUSTER = "benchmarks.contenders.cluster"
 
@@ -23,12 +25,15 @@ KNOWN = [3, 30, 300, 1000]
 
 @frozen
 class Suite:
-    """:ivar about: what it tells, in a headline."""
+    """:ivar about: what it tells, in a headline.
+    :ivar notes: what a reader of its table should know.
+    """
 
     name: str
     about: str
     contenders: list[Contender]
     cases: list[Case]
+    notes: list[str] = field(factory=list)
 
 
 def _cases(workloads: list[str], depths: list[int]) -> list[Case]:
@@ -54,6 +59,7 @@ WAYS = Suite(
         ON_REACTOR,
         Contender("interceptor", _CLIENT, "interceptor"),
         Contender("TLS", _CLIENT, "tls"),
+        Contender("blocking API", f"{_CONTENDERS}.blocking", "blocking"),
         Contender("3 connections", _CLUSTER, "direct-3"),
         Contender("random of 3", _CLUSTER, "random-3"),
         Contender("all of 3", _CLUSTER, "all-3"),
@@ -66,6 +72,32 @@ CONTENT = Suite(
     "content types",
     [FLOOR, *(Contender(name, _CLIENT, name) for name in CODECS)],
     _cases(["echo 20", "rand-ints 5"], [40]),
+)
+
+
+def _peer(peer: Peer) -> Contender:
+    return Contender(peer.name, f"benchmarks.peers.{peer.name}", peer.name, python=str(peer.python))
+
+
+OTHERS = Suite(
+    "others",
+    "other libraries",
+    [
+        FLOOR,
+        ON_REACTOR,
+        IN_WORKERS,
+        Contender("AMP", f"{_CONTENDERS}.amp", "amp", most=65_535),
+        Contender("PB", f"{_CONTENDERS}.pb", "pb", most=640 * 1024),
+        *(_peer(peer) for peer in PEERS if peer.ready.exists()),
+    ],
+    [*_cases(["echo 20"], [1, 40, 500]), ("rand-ints 5", 40), ("1 KB", 40), ("1 MB", 10)],
+    [
+        "AMP, PB: callRemote(), one connection; a value of AMP has at most 64 KB, one of PB 640 KB",
+        *(
+            f"{peer.name}: {peer.form if peer.ready.exists() else 'not there; make bench-peers'}"
+            for peer in PEERS
+        ),
+    ],
 )
 IN_FLIGHT = Suite(
     "in-flight",
@@ -91,4 +123,13 @@ def known_servers(policy: str) -> Suite:
     )
 
 
-SUITES = [CALLS, PAYLOADS, WAYS, CONTENT, IN_FLIGHT, SIZES, *(known_servers(policy) for policy in ONE_SERVER)]
+SUITES = [
+    CALLS,
+    PAYLOADS,
+    WAYS,
+    CONTENT,
+    OTHERS,
+    IN_FLIGHT,
+    SIZES,
+    *(known_servers(policy) for policy in ONE_SERVER),
+]

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from benchmarks.harness import Case
 from benchmarks.results import Results
-from benchmarks.suites import CALLS, CONTENT, KNOWN, PAYLOADS, WAYS, known_servers
+from benchmarks.suites import CALLS, CONTENT, KNOWN, OTHERS, PAYLOADS, WAYS, known_servers
 from slacker.cluster.grouping import ONE_SERVER
 
 #: A target that is watched before a release is missed when the median is worse than it by this factor.
@@ -157,6 +157,15 @@ def _rest() -> Iterable[Target]:
             "of the floor's bytes/s",
             _ratio(PAYLOADS.name, ("1 MB", depth), "on reactor", "floor"),
             watched=True,
+        )
+
+    for name, bound in (("AMP", 5), ("grpcio", 15)):
+        yield Target(
+            f"beside {name}: echo 20, 40 in flight, function on the reactor",
+            bound,
+            True,
+            f"x {name}'s calls/s",
+            _ratio(OTHERS.name, ("echo 20", 40), "on reactor", name),
         )
 
 

@@ -62,13 +62,16 @@ def cpu_seconds() -> float:
 
 
 class Tally:
-    """Counts the calls of one measurement, from its making on, and says when no more shall begin."""
+    """Counts the calls of one measurement, from its making on, and says when no more shall begin.
+
+    :ivar began: when that was.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._latencies: list[float] = []
         self._cpu = cpu_seconds()
-        self._started = perf_counter()
-        self._deadline = self._started + seconds
+        self.began = perf_counter()
+        self._deadline = self.began + seconds
 
     def ended(self, started: float) -> float:
         """A call that began then has ended. The time now, at which the next may begin; 0 if none shall."""
@@ -78,7 +81,7 @@ class Tally:
 
     def result(self) -> dict[str, float]:
         """Calls, seconds, CPU seconds of this process, and latencies in seconds (p50, p99)."""
-        took = perf_counter() - self._started
+        took = perf_counter() - self.began
         latencies = sorted(self._latencies)
         return {
             "calls": len(latencies),

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import results, targets
 from benchmarks.harness import Measurement, Row
+from benchmarks.peers import PEERS
 from benchmarks.results import Figure, Results
 from benchmarks.suites import SUITES
 
@@ -17,15 +18,10 @@ def made_up(**speeds: float) -> Results:
     found = Results()
     for suite in SUITES:
         found.rows[suite.name] = [
-            Row(
-                name,
-                depth,
-                contender.name,
-                [Measurement(speed, 50 / speed, 50 / speed, 1 / speed, 2 / speed)],
-            )
+            Row(name, depth, contender, [Measurement(speed, 50 / speed, 50 / speed, 1 / speed, 2 / speed)])
             for name, depth in suite.cases
-            for contender in suite.contenders
-            for speed in [speeds.get(contender.name.replace(" ", "_"), 100.0)]
+            for contender in {each.name for each in suite.contenders} | {peer.name for peer in PEERS}
+            for speed in [speeds.get(contender.replace(" ", "_"), 100.0)]
         ]
     return found
 
