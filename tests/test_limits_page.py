@@ -13,9 +13,9 @@ from docutils.core import publish_doctree
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker import Client, ClusterClient, ClusterServer, SlackerServer
-from slacker.client import blocking, link, names, staged
+from slacker.client import blocking, link, names, pace, staged
 from slacker.client import connection as client_connection
-from slacker.cluster import connections, discovery, manager, publisher, routes, zookeeper_discovery
+from slacker.cluster import discovery, manager, publisher, routes, zookeeper_discovery
 from slacker.cluster import server as cluster_server
 from slacker.content import codec, msgpack, values
 from slacker.content.edn import reader as edn_reader
@@ -95,7 +95,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "A cluster's client": {
         "namespaces that are followed": discovery._MAX_NAMESPACES,
         "servers whose data are followed": zookeeper_discovery._MAX_SERVERS,
-        "connections that are opened at once": connections._AT_ONCE,
+        "connections that are opened at once": pace.AT_ONCE,
         "seconds between two reads of a namespace": recipes._READ_INTERVAL,
         "servers of a namespace from which on new ones wait": routes._MANY,
         "seconds that the last servers stay": zookeeper_discovery._GRACE,

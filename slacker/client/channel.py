@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from slacker import content
 from slacker.client.connection import ClientConnection, lost
 from slacker.client.link import Link
+from slacker.client.pace import Pace
 from slacker.client.pending import PendingCall, PendingCalls
 from slacker.errors import BacklogOverflow, CallTimeout, NotSent, ProtocolError, SlackerError
 from slacker.wire import Error, Interrupt, Request, Response, encode
@@ -43,6 +44,7 @@ class Channel:
         max_frame: int,
         version: int,
         auth: str | None,
+        pace: Pace | None,
         changed: Callable[[], None],
     ) -> None:
         self.address = address
@@ -65,6 +67,7 @@ class Channel:
             max_frame=max_frame,
             version=version,
             auth=auth,
+            pace=pace,
         )
         self._codec = codec
         self._interrupt_any_peer = interrupt_any_peer

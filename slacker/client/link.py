@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from slacker.client.connection import ClientConnection
+from slacker.client.pace import Pace
 from slacker.client.pending import PendingCall
 
 # A server that has just died is asked again soon, one that stays away every few seconds; half of each pause
@@ -43,6 +44,7 @@ class Link:
 
     :param calls: the table in which connections find the call that an answer belongs to.
     :param auth: the token that the server is shown.
+    :param pace: whom to ask for a turn before each attempt to connect, if anybody.
     :ivar connection: the one that may be used for calls; None while there is none.
     :ivar broken: why the last attempt failed; None until one fails, and once one succeeds.
     """
@@ -62,6 +64,7 @@ class Link:
         max_frame: int,
         version: int,
         auth: str | None,
+        pace: Pace | None,
     ) -> None:
         self.connection: ClientConnection | None = None
         self.broken: str | None = None
@@ -78,9 +81,11 @@ class Link:
         self._failures = 0
         self._say_hello = version == 6
         self._closed = False
+        factory = Factory.forProtocol(lambda: ClientConnection(self, say_hello=self._say_hello))
+        factory.noisy = False
         self._service = ClientService(
-            _Observed(endpoint, self._failed),
-            Factory.forProtocol(lambda: ClientConnection(self, say_hello=self._say_hello)),
+            _Observed(endpoint, self._failed, pace),
+            factory,
             retryPolicy=self._pause,
             clock=clock,
         )
@@ -159,9 +164,14 @@ class _Observed:
 
     _endpoint: IStreamClientEndpoint
     _failed: Callable[[str], None]
+    _pace: Pace | None
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        return self._endpoint.connect(protocolFactory).addErrback(self._tell)
+        if self._pace is None:
+            connecting = self._endpoint.connect(protocolFactory)
+        else:
+            connecting = self._pace.turn().addCallback(lambda _: self._endpoint.connect(protocolFactory))
+        return connecting.addErrback(self._tell)
 
     def _tell(self, failure: Failure) -> Failure:
         self._failed(failure.getErrorMessage())

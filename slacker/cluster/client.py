@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from slacker.client import Client, Namespace, RemoteFunction
 from slacker.client.names import seconds, whole, wire_name
+from slacker.client.pace import Pace
 from slacker.cluster.discovery import IDiscovery, StaticDiscovery
 from slacker.cluster.dispatch import UNSET, ClusterCall, Dispatcher, Options
 from slacker.cluster.grouping import check_grouping
@@ -147,17 +148,20 @@ class ClusterClient:
         if on_server_data is not None:
             discovery.subscribe_data(on_server_data)
 
-        def new_client(address: str, on_change: Callable[[Client], None]) -> Client:
+        def new_client(
+            address: str, on_change: Callable[[Client], None] | None = None, pace: Pace | None = None
+        ) -> Client:
             return connect(
                 address,
                 timeout=timeout,
                 interceptors=interceptors,
                 reactor=reactor,
                 on_change=on_change,
+                pace=pace,
                 **client_options,
             )
 
-        new_client("127.0.0.1:1", lambda _: None)  # wrong options are refused here, not at the first call
+        new_client("127.0.0.1:1")  # wrong options are refused here, not at the first call
         self._routes = Routes(discovery, new_client, clock)
         self._dispatcher = Dispatcher(self, self._routes, interceptors, clock)
         self._started = False

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from slacker.client import Client
+from slacker.client.pace import Pace
 from slacker.cluster.connections import Connections
 from slacker.cluster.discovery import IDiscovery, NamespaceView
 from slacker.cluster.grouping import Loads, Sampler, weight_of
@@ -96,7 +97,8 @@ class Route:
 class Routes:
     """Follows namespaces, and keeps one client for each server of any of them.
 
-    :param connect: makes the client of an address; the second argument is told when its connection changes.
+    :param connect: makes the client of an address; the second argument is told when its connection changes,
+        the third is the client's ``pace``.
     :ivar routes: the followed namespaces.
     :ivar clients: by address.
     """
@@ -104,13 +106,15 @@ class Routes:
     def __init__(
         self,
         discovery: IDiscovery,
-        connect: Callable[[str, Callable[[Client], None]], Client],
+        connect: Callable[[str, Callable[[Client], None], Pace], Client],
         clock: IReactorTime,
     ) -> None:
         self.routes: dict[str, Route] = {}
         self._discovery = discovery
         self._clock = clock
-        self._connections = Connections(lambda address: connect(address, self._client_changed), clock)
+        self._connections = Connections(
+            lambda address, pace: connect(address, self._client_changed, pace), clock
+        )
         self.clients = self._connections.clients
         self._ripening: dict[Route, None] = {}
         self._ripe: IDelayedCall | None = None

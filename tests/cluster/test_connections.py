@@ -37,7 +37,7 @@ class ConnectionsTests(SynchronousTestCase):
         self.clock = Clock()
         self.log: list[str] = []
         self.connections = Connections(
-            lambda address: cast(Client, FakeClient(self.log, address)), self.clock
+            lambda address, _: cast(Client, FakeClient(self.log, address)), self.clock
         )
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
 
@@ -63,7 +63,7 @@ class ConnectionsTests(SynchronousTestCase):
     def test_those_that_leave_are_closed_a_few_at_a_time(self) -> None:
         servers = addresses(20)
         self.connections.change(servers, ())
-        self.clock.advance(0.02)
+        self.clock.pump([0.02, 0.02])
         self.done()
         self.connections.change((), servers)
         self.assertEqual(len(self.done()), 10)

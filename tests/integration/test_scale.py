@@ -2,68 +2,47 @@
 
 from __future__ import annotations
 
-import gc
 import re
-import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 from uuid import uuid4
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime
 from twisted.trial.unittest import TestCase
 
 from slacker import Client, ClusterClient
+from slacker.client.pace import AT_ONCE, PAUSE
 from slacker.content.values import Keyword
+from slacker.errors import Unavailable
 from tests.integration.many_servers import address
 from tests.integration.processes import pause, python, until
 from tests.integration.real_zookeeper import four_letter_word, require_real_zookeeper, shared_zookeeper
 
 SERVERS = 1_000
-#: Seconds that our code may keep the reactor from everything else.
-LONGEST_STALL = 0.05
-#: Connections that may be opened in a second, and in the first moment.
-OPENED_PER_SECOND, OPENED_AT_ONCE = 500, 10
-_TICK = 0.002
 
 
-class Reactor:
-    """Looks at the reactor from inside: the processor time that passes from one look to the next.
+class Attempts:
+    """When each attempt to connect was begun."""
 
-    That of the garbage collector does not count: its time is that of the whole process's heap.
+    def __init__(self, testcase: TestCase) -> None:
+        self.times: list[float] = []
+        connect = TCP4ClientEndpoint.connect
 
-    :ivar longest: the longest such time, in seconds.
-    """
+        def noted(endpoint: TCP4ClientEndpoint, factory: IProtocolFactory) -> Deferred[IProtocol]:
+            from twisted.internet import reactor
 
-    def __init__(self, look: Callable[[], object]) -> None:
-        self.longest = 0.0
-        self._look = look
-        self._collecting = 0.0  # seconds, all in all
-        self._began = 0.0
-        self._last = self._own_time()
-        gc.callbacks.append(self._collected)
-        self._tick()
+            self.times.append(cast(IReactorTime, reactor).seconds())
+            return connect(endpoint, factory)
 
-    def stop(self) -> None:
-        gc.callbacks.remove(self._collected)
-        self._timer.cancel()
+        testcase.patch(TCP4ClientEndpoint, "connect", noted)
 
-    def _own_time(self) -> float:
-        return time.thread_time() - self._collecting
-
-    def _collected(self, phase: str, info: dict[str, Any]) -> None:
-        if phase == "start":
-            self._began = time.thread_time()
-        else:
-            self._collecting += time.thread_time() - self._began
-
-    def _tick(self) -> None:
-        from twisted.internet import reactor
-
-        now = self._own_time()
-        self.longest = max(self.longest, now - self._last)
-        self._look()
-        self._last = self._own_time()
-        self._timer: IDelayedCall = reactor.callLater(_TICK, self._tick)
+    @property
+    def shortest(self) -> float:
+        """Seconds from one attempt to the one that comes two bursts later, at least."""
+        return min(later - one for one, later in pairwise(self.times[:: 2 * AT_ONCE]))
 
 
 class ScaleCase(TestCase):
@@ -76,7 +55,9 @@ class ScaleCase(TestCase):
     async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it
         self.name = f"c-{uuid4().hex[:8]}"
         zookeeper = await self.zookeeper_of_servers()
-        child = python("-m", "tests.integration.many_servers", self.name, *([zookeeper] if zookeeper else []))
+        self.servers = child = python(
+            "-m", "tests.integration.many_servers", self.name, *([zookeeper] if zookeeper else [])
+        )
         self.addCleanup(child.clean_up)
         await child.printed(" port ")
         found = re.search(r"zookeeper (\S+) port (\d+)", child.output)
@@ -84,6 +65,7 @@ class ScaleCase(TestCase):
         self.zookeeper, self.port = found[1], int(found[2])
         self.control = Client(f"127.0.0.1:{self.port}", timeout=120.0)
         self.addCleanup(self.control.close)
+        await self.order("publish", 0, 0)  # connects
         self.cluster = self.new_client()
 
     def new_client(self) -> ClusterClient:
@@ -112,59 +94,45 @@ class ScaleCase(TestCase):
 
 
 class Scenarios(ScaleCase):
-    async def test_a_thousand_servers_never_hold_the_reactor_up(self) -> None:
-        opened: list[float] = []  # when each connection was begun
-
-        def look() -> None:
-            opened.extend([time.monotonic()] * (len(self.clients) - len(opened)))
-
-        reactor = Reactor(look)
-        self.addCleanup(reactor.stop)
-
-        async def step(what: str, done: Awaitable[object] | None = None) -> None:
-            if done is not None:
-                await done
-            await pause(2 * _TICK)
-            longest, reactor.longest = reactor.longest, 0.0
-            self.assertLess(longest, LONGEST_STALL, f"a stall of {longest * 1000:.0f} ms: {what}")
-
+    async def test_a_thousand_servers_join_change_and_leave(self) -> None:
+        attempts = Attempts(self)
         await self.order("publish", 0, SERVERS)
-        await step("they join", self.sees(SERVERS))
-        self.assertEqual(len(opened), SERVERS)
-        for index, when in enumerate(opened):
-            most = OPENED_AT_ONCE * 2 + OPENED_PER_SECOND * (when - opened[0])
-            self.assertLessEqual(index, most, "connections opened too quickly")
+        await self.sees(SERVERS)
+        self.assertEqual(len(attempts.times), SERVERS)
+        self.assertGreaterEqual(attempts.shortest, PAUSE)
         await self.watches(2)
 
         for grouping in ("random", "first", "least-in-flight", "all", "weighted"):
-            every = self.cluster.function("n/echo", grouping=grouping, grouping_results="nil")
-            for _ in range(3):
-                await every("x")
-            await step(f"first calls with grouping {grouping}")
+            await self.cluster.function("n/echo", grouping=grouping, grouping_results="nil")("x")
         await until(lambda: self.weights() == {1: SERVERS}, "the weights being known")
-        await step("the servers' data are read")
         await self.watches(2 + SERVERS)
 
         calling = self.cluster.function("n/echo", grouping="weighted")
-        await step("their data change", self.while_calling(calling, self.order("weigh", 0, SERVERS, 2)))
+        await self.while_calling(calling, self.order("weigh", 0, SERVERS, 2))
         await until(lambda: self.weights() == {2: SERVERS}, "the new weights being known")
-        await step("their data are read again")
 
         await self.while_calling(calling, self.order("withdraw", SERVERS // 2, SERVERS))
-        await step("half of them leave", self.sees(SERVERS // 2))
+        await self.sees(SERVERS // 2)
         await self.while_calling(calling, self.order("publish", SERVERS // 2, SERVERS))
-        await step("they come back", self.sees(SERVERS))
+        await self.sees(SERVERS)
         await until(lambda: sum(self.weights().values()) == SERVERS, "all weights being known")
 
         await self.break_line_to_zookeeper()
-        await step("the line to ZooKeeper breaks")
         await until(lambda: self.unread() == 0, "all being watched again")
-        await step("all is read again")
         await self.watches(2 + SERVERS)
         other = self.new_client()
         await until(lambda: len(other.servers("n")) == SERVERS, "another client connecting", 60.0)
-        await step("another client finds them all at once")
-        await step("a client is closed", self.cluster.close())
+
+    async def test_a_thousand_servers_that_die_in_one_moment_are_tried_again_a_few_at_a_time(self) -> None:
+        await self.order("publish", 0, SERVERS)
+        await self.sees(SERVERS)
+        attempts = Attempts(self)
+        await self.servers.stop("KILL")
+        await until(lambda: self.cluster.servers("n") == [], "all connections being broken")
+        await until(lambda: len(attempts.times) >= 2 * SERVERS, "all having been tried twice", 60.0)
+        self.assertGreaterEqual(attempts.shortest, PAUSE)
+        with self.assertRaises(Unavailable):
+            await self.cluster.call("n", "echo", ["x"], timeout=0.5)
 
     async def while_calling(self, call: Callable[[str], Awaitable[Any]], done: Awaitable[Any]) -> None:
         """Call until it is done; none of the calls may fail."""
