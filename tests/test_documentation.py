@@ -6,7 +6,8 @@ The blocks of one page are one story, in one folder, in their order:
 - in a console block, ``$ twistd …`` or ``$ … &`` starts a process that runs until the page ends, and the next
   command is run when it listens (and is published, with ``--cluster``); ``$ make …`` has to be a target of
   the Makefile, and any other command has to succeed and to print what stands below it (``...`` for any text);
-- the ports 2104 to 2109 and 2181 are replaced by free ones, everywhere in the page;
+- the ports 2104 to 2109 are replaced by free ones, as consecutive as these, and 2181 by another,
+  everywhere in the page;
 - blocks of text and other languages are for reading. A block without a language is an error.
 """
 
@@ -28,7 +29,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from tests.integration.processes import ROOT, Child, free_port, until
+from tests.integration.processes import ROOT, Child, free_ports, until
 
 PAGES = [ROOT / "README.rst", ROOT / "examples" / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 READ_ONLY = {"text", "clojure", "rst"}
@@ -85,7 +86,8 @@ class Story:
         self._test = test
         self._folder = folder
         # In the same order, because what a page sorts by address stays sorted.
-        self._ports = dict(zip(PORTS, sorted(str(free_port()) for _ in PORTS), strict=True))
+        first = free_ports(len(PORTS))
+        self._ports = {port: str(first + index) for index, port in enumerate(PORTS)}
         self._programs = 0
 
     def translated(self, text: str) -> str:
