@@ -24,6 +24,7 @@ from slacker.content.nippy import atoms as nippy_atoms
 from slacker.content.nippy import reader as nippy_reader
 from slacker.interceptors import arguments, statistics
 from slacker.server import Limits, admission, auth, inspection, service, workers
+from slacker.tap import process, records, supervisor
 from slacker.zookeeper import client as zookeeper_client
 from slacker.zookeeper import lease, recipes, requests, session
 from slacker.zookeeper.embedded import connection as embedded_connection
@@ -65,6 +66,16 @@ VALUES: dict[str, dict[str, Any]] = {
         "bytes of an answer to an inspection": inspection._MAX_ANSWER,
         "characters of a token's secret, at least": auth.MIN_SECRET,
         "characters of a token": auth._MAX_TOKEN,
+    },
+    "Several processes": {
+        "workers": supervisor.MOST_WORKERS,
+        "seconds until one that died is replaced": supervisor.FIRST_PAUSE,
+        "seconds until one that died is replaced, at most": supervisor.LONGEST_PAUSE,
+        "seconds after which one counts as well": supervisor.WELL_AFTER,
+        "seconds to stop, beyond those to finish calls": supervisor.KILL_MARGIN,
+        "seconds for what one has said before its end": process._LAST_WORDS,
+        "characters of an event in its log": records.LONGEST_TEXT,
+        "bytes of a line that it prints": records.LONGEST_LINE,
     },
     "A client": {
         "seconds of a call": default(Client, "timeout"),

@@ -66,12 +66,19 @@ class StartedService(Service):
         """Stop, however far ``begin`` came."""
         raise NotImplementedError
 
+    def end_at_once(self) -> None:
+        """Called on a second signal, before this process ends whatever is still running."""
+
+    def report(self, reason: str) -> None:
+        """Put into the log why it did not start."""
+        self.log.error("twistd {command}: {reason}", command=self.command, reason=reason)
+
     def startService(self) -> None:
         from twisted.internet import reactor
 
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's has no types
         if not reactor.running:
-            reactor.callWhenRunning(_end_well_on_signals)
+            reactor.callWhenRunning(_end_well_on_signals, self)
         self._begun = Deferred.fromCoroutine(self.begin())
         self._begun.addErrback(self._failed)
         if self._reason:
@@ -94,7 +101,7 @@ class StartedService(Service):
         if not isinstance(failure.value, (SlackerError, CannotListenError, OSError)):
             self.log.failure("twistd {command} cannot start", failure, command=self.command)
         self._reason = one_line(failure.value)
-        self.log.error("twistd {command}: {reason}", command=self.command, reason=self._reason)
+        self.report(self._reason)
         if reactor.running:
             # twistd ends with status 0 whatever happened; this comes after its own clean-up.
             atexit.register(_exit_with_one, f"twistd {self.command}: {self._reason}")
@@ -130,7 +137,7 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _end_well_on_signals() -> None:
+def _end_well_on_signals(service: StartedService) -> None:
     """Being asked to end is no failure: stop as always, with status 0, not twistd's of the signal.
 
     Being asked again, by whoever does not want to wait, is to end at once.
@@ -144,6 +151,7 @@ def _end_well_on_signals() -> None:
         if len(asked) > 1:
             # No print, whose buffer the signal may have found in use.
             os.write(2, b"a second signal: ending at once, whatever is still running\n")
+            service.end_at_once()
             os._exit(128 + number)
         cast(IReactorFromThreads, reactor).callFromThread(end_process)
 

@@ -1,142 +1,29 @@
-"""The command line of ``twistd slacker``: what it reads, and what it says to what it cannot read."""
+"""What twistd runs for ``slacker``: a server, or a supervisor of several."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import os
-import statistics
-from typing import Any
-
 from twisted.trial.unittest import SynchronousTestCase
 
-from slacker.content.values import Keyword
-from slacker.server import Limits
-from slacker.tap import zookeeper
-from slacker.tap.server import Options, makeService, parse_zk
-
-ENOUGH = ["--expose", "statistics", "--listen", "tcp:0"]
-CLUSTER = ["--cluster", "c", "--zk", "127.0.0.1:2181"]
+from slacker.tap.options import Options
+from slacker.tap.server import Member, makeService
+from slacker.tap.supervisor import Supervisor
 
 
-def parsed(*arguments: str) -> Options:
-    options = Options()
-    options.parseOptions(list(arguments))
-    return options
+def options(*arguments: str) -> Options:
+    parsed = Options()
+    parsed.parseOptions(["--expose", "json", "--listen", "tcp:0", *arguments])
+    return parsed
 
 
-class OptionsTests(SynchronousTestCase):
-    def test_everything_has_its_place(self) -> None:
-        options = parsed(
-            *["--expose", "json", "--expose", "stats=statistics"],
-            *["--listen", "tcp:2104", "--listen", "tcp:2105:interface=127.0.0.1"],
-            *["--cluster", "example", "--zk", "h1:2181,h2:2181/root", "--zk-root", "/r"],
-            *["--zk-session-timeout", "7.5", "--zk-wait", "3", "--node", "10.0.0.1:9"],
-            *["--server-data", "{:weight 3}", "--threads", "4", "--queue-size", "0"],
-        )
-        self.assertEqual(options["expose"], [json, {"stats": statistics}])
-        self.assertEqual(options["listen"], ["tcp:2104", "tcp:2105:interface=127.0.0.1"])
-        self.assertEqual(
-            [options[name] for name in ("cluster", "zk", "zk-root", "node")],
-            ["example", "h1:2181,h2:2181/root", "/r", "10.0.0.1:9"],
-        )
-        self.assertEqual((options["zk-session-timeout"], options["zk-wait"]), (7.5, 3.0))
-        self.assertEqual(options["server_data"], {Keyword("weight"): 3})
-        self.assertEqual((options["threads"], options["queue-size"]), (4, 0))
+class MakeServiceTests(SynchronousTestCase):
+    def test_one_server_has_no_supervisor(self) -> None:
+        self.assertIsInstance(makeService(options()), Member)
+        self.assertIsInstance(makeService(options("--workers", "1")), Member)
+        self.assertIsInstance(makeService(options("--workers", "2")), Supervisor)
 
-    def test_the_defaults_are_upstreams(self) -> None:
-        options = parsed(*ENOUGH)
-        self.assertEqual((options["threads"], options["queue-size"]), (10, 3000))
-        self.assertEqual((options["zk-root"], options["zk-session-timeout"]), ("/slacker/cluster", 15.0))
-        self.assertIsNone(options["zk-wait"])
-
-    def test_http_may_be_all_that_a_server_alone_listens_on(self) -> None:
-        self.assertEqual(parsed("--expose", "json", "--http", "tcp:8080")["http"], "tcp:8080")
-        self.assertIsNone(parsed(*ENOUGH)["http"])
-        message = self.refused(Options(), ["--expose", "json", "--http", "tcp:8080", *CLUSTER])
-        self.assertIn("nowhere to listen", message)
-
-    def test_pools_limits_and_access_to_zookeeper_have_their_places(self) -> None:
-        options = parsed(
-            *[*ENOUGH, *CLUSTER, "--manager", "--debug", "--zk-auth", "digest:u:p", "--zk-acl", "creator"],
-            *["--pool", "statistics=2:7", "--limit", "max-frame=1000", "--limit", "frame-timeout=1.5"],
-        )
-        self.assertEqual(options["pools"], {"statistics": (2, 7)})
-        self.assertEqual(options["limits"], Limits(max_frame=1000, frame_timeout=1.5))
-        self.assertEqual((options["zk-auth"], options["zk-acl"]), ("digest:u:p", "creator"))
-        self.assertTrue(options["manager"] and options["debug"])
-        self.assertIsNone(options.zk_tls())
-
-    def test_who_it_is_to_zookeeper_may_stand_in_the_environment(self) -> None:
-        self.patch(os, "environ", {"SLACKER_ZK_AUTH": "digest:u:p"})
-        self.assertEqual(parsed(*ENOUGH, *CLUSTER)["zk-auth"], "digest:u:p")
-
-    def test_an_embedded_zookeeper_is_asked_for_by_port(self) -> None:
-        self.assertEqual(parse_zk("embedded"), 2181)
-        self.assertEqual(parse_zk("embedded:0"), 0)
-        self.assertEqual(parse_zk("embedded:2999"), 2999)
-
-    def test_each_mistake_is_one_line_that_names_it_and_a_status_that_is_not_zero(self) -> None:
-        cases: list[tuple[list[str], str]] = [
-            (["--listen", "tcp:0"], "nothing to expose"),
-            (["--expose", "json"], "nowhere to listen"),
-            ([*ENOUGH, "--nonsense"], "nonsense"),
-            ([*ENOUGH, "extra", "more"], "unexpected argument 'extra'; --help lists"),
-            ([*ENOUGH, "--cluster", "c"], "--cluster and --zk go together"),
-            ([*ENOUGH, "--zk", "127.0.0.1:2181"], "--cluster and --zk go together"),
-            ([*ENOUGH, "--zk-wait", "3"], "--zk-wait is for members of a cluster"),
-            ([*ENOUGH, "--server-data", "1"], "--server-data is for members of a cluster"),
-            ([*ENOUGH, "--node", "h"], "--node is for members of a cluster"),
-            ([*ENOUGH, *CLUSTER, "--zk", "no where"], "--zk 'no where'"),
-            ([*ENOUGH, *CLUSTER, "--zk", "h:2181//x"], "--zk 'h:2181//x'"),
-            ([*ENOUGH, *CLUSTER, "--zk", "embedded:x"], "--zk 'embedded:x'"),
-            ([*ENOUGH, *CLUSTER, "--server-data", "{:a"], "--server-data '{:a'"),
-            ([*ENOUGH, *CLUSTER, "--zk-session-timeout", "soon"], "--zk-session-timeout 'soon'"),
-            ([*ENOUGH, *CLUSTER, "--zk-wait", "nan"], "--zk-wait 'nan'"),
-            ([*ENOUGH, *CLUSTER, "--zk-wait", "inf"], "--zk-wait 'inf'"),
-            ([*ENOUGH, "--limit", "frame-timeout=1e999"], "--limit '1e999'"),
-            ([*ENOUGH, "--threads", "0"], "--threads '0'"),
-            ([*ENOUGH, "--queue-size", "-1"], "--queue-size '-1'"),
-            (["--expose", "no.such.module", "--listen", "tcp:0"], "no module 'no'"),
-            ([*ENOUGH, "--manager"], "--manager is for members of a cluster"),
-            ([*ENOUGH, *CLUSTER, "--zk-tls-key", "k.pem"], "--zk-tls-key goes with --zk-tls-ca"),
-            ([*ENOUGH, "--pool", "statistics"], "--pool 'statistics' should be"),
-            ([*ENOUGH, "--pool", "statistics=0:5"], "--pool '0'"),
-            ([*ENOUGH, "--limit", "max-frames=1"], "max-frame, max-in-flight"),
-            ([*ENOUGH, "--limit", "max-frame=big"], "--limit 'big'"),
-            ([*ENOUGH, "--limit", "frame-timeout=0"], "--limit '0'"),
-            ([*ENOUGH, "--limit", "max-frame=10"], "--limit: 'max_frame' must be >= 64"),
-        ]
-        for arguments, expected in cases:
-            message = self.refused(Options(), arguments)
-            self.assertIn(expected, message)
-            self.assertTrue(message.startswith("twistd slacker: "), message)
-
-    def test_the_zookeeper_command_does_so_too(self) -> None:
-        message = self.refused(zookeeper.Options(), ["--port", "1"])
-        self.assertTrue(message.startswith("twistd slacker-zookeeper: "), message)
-        self.assertIn("unexpected argument 'extra'", self.refused(zookeeper.Options(), ["extra"]))
-
-    def refused(self, options: Any, arguments: list[str]) -> str:
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            ending = self.assertRaises(SystemExit, options.parseOptions, arguments)
-        self.assertEqual(printed.getvalue(), "")
-        message = ending.code
-        assert isinstance(message, str), "a text goes to standard error, with status 1"
-        self.assertNotIn("\n", message)
-        return message
-
-    def test_help_names_every_option(self) -> None:
-        text = str(Options())
-        for name in [
-            *["expose", "listen", "cluster", "zk", "zk-root", "zk-session-timeout", "zk-wait", "node"],
-            *["server-data", "threads", "queue-size", "http"],
-        ]:
-            self.assertIn(f"--{name}=", text)
-
-    def test_two_functions_of_one_name_end_in_one_line(self) -> None:
-        ending = self.assertRaises(
-            SystemExit, makeService, parsed("--expose", "json", "--expose", "json", "--listen", "tcp:0")
-        )
-        self.assertIn("two functions meet in the name json/dump", str(ending.code))
+    def test_two_functions_of_one_name_end_in_one_line_whoever_would_serve_them(self) -> None:
+        for workers in ("1", "2"):
+            ending = self.assertRaises(
+                SystemExit, makeService, options("--expose", "json", "--workers", workers)
+            )
+            self.assertIn("two functions meet in the name json/dump", str(ending.code))
