@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from benchmarks import harness, results, targets
+from benchmarks import harness, joining, memory, results, start_up, targets
 from benchmarks.results import Results
 from benchmarks.suites import CALLS, CONTENT, PAYLOADS, SUITES, WAYS, Suite
 
@@ -26,9 +26,23 @@ def measure(suite: Suite, rounds: int, seconds: float) -> Results:
     return Results({suite.name: rows}, notes=suite.notes)
 
 
+def told(about: str, measured: Callable[[int], Results], rounds: int) -> Results:
+    """Measure what has figures, and print them."""
+    print(f"\n{about}\n")
+    found = measured(rounds)
+    print("\n".join([results.figures_table(found.figures.values()), *found.notes]), flush=True)
+    return found
+
+
 def parts(rounds: int, seconds: float) -> dict[str, Callable[[], Results]]:
     """All that can be measured, by name, in its order."""
-    return {suite.name: partial(measure, suite, rounds, seconds) for suite in SUITES}
+    few = min(rounds, 3)
+    return {
+        **{suite.name: partial(measure, suite, rounds, seconds) for suite in SUITES},
+        "joining": partial(told, "a thousand servers join a cluster", joining.measure, few),
+        "memory": partial(told, "memory of idle connections and pending calls", memory.measure, few),
+        "start-up": partial(told, "how long it takes to start", start_up.measure, few),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

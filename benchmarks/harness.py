@@ -55,11 +55,18 @@ class Process:
             )
         return json.loads(line)
 
+    def send(self, **order: Any) -> None:
+        """Send an order, whose answer is read later."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise BenchmarkError(f"{self._name} has ended; see its output above") from None
+
     def order(self, **order: Any) -> Any:
         """Send an order and read the answer; how long it takes is in its ``seconds``."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
+        self.send(**order)
         return self.read(order.get("seconds", 0.0))
 
     def close(self) -> None:
@@ -128,13 +135,20 @@ class Pair:
 
 
 @contextmanager
-def running(contender: Contender) -> Iterator[Pair]:
-    """The contender's two processes, connected."""
-    with closing(Process(contender.module, contender.argument, python=contender.python)) as server:
-        where = json.dumps(server.read())
-        with closing(Process(contender.module, contender.argument, where, python=contender.python)) as client:
+def running(*contenders: Contender) -> Iterator[list[Pair]]:
+    """The contenders' processes, two each, connected."""
+    with ExitStack() as stack:
+
+        def start(contender: Contender, *more: str) -> Process:
+            process = Process(contender.module, contender.argument, *more, python=contender.python)
+            return stack.enter_context(closing(process))
+
+        servers = [start(contender) for contender in contenders]
+        wheres = [json.dumps(server.read()) for server in servers]
+        clients = [start(contender, where) for contender, where in zip(contenders, wheres, strict=True)]
+        for client in clients:
             client.read()
-            yield Pair(server, client)
+        yield [Pair(server, client) for server, client in zip(servers, clients, strict=True)]
 
 
 @define
@@ -170,8 +184,8 @@ def run(contenders: Sequence[Contender], cases: Sequence[Case], rounds: int, sec
         for contender in contenders
         if workload(name).size <= contender.most
     }
-    with ExitStack() as stack:
-        pairs = {contender.name: stack.enter_context(running(contender)) for contender in contenders}
+    with running(*contenders) as started:
+        pairs = dict(zip([contender.name for contender in contenders], started, strict=True))
         for name, depth, contender in rows:  # a round that nobody counts warms caches and connections
             pairs[contender].measure(name, depth, seconds / 4)
         for _ in range(rounds):

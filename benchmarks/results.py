@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -88,3 +89,14 @@ def load(path: Path) -> Results:
         data["notes"],
         data["machine"],
     )
+
+
+def figures_table(figures: Iterable[Figure]) -> str:
+    """A line for each figure: the median, lowest and highest."""
+    lines = [f"{'what':48} {'median':>11} {'lowest':>11} {'highest':>11}  unit"]
+    lines += [
+        f"{each.name:48} {each.median:11,.4g} {min(each.values):11,.4g} {max(each.values):11,.4g}"
+        f"  {each.unit}"
+        for each in figures
+    ]
+    return "\n".join(lines)

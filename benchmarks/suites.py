@@ -114,7 +114,11 @@ SIZES = Suite(
 
 
 def known_servers(policy: str) -> Suite:
-    """What a call costs beside the servers that its client knows, one call at a time."""
+    """What a call costs beside the servers that its client knows, one call at a time.
+
+    :param policy: a grouping; or ``direct`` for as many clients in turn and no cluster: what it costs to use
+        one cold connection after the other.
+    """
     return Suite(
         f"known-{policy}",
         f"what a call costs beside the servers that its client knows, grouping {policy}",
@@ -131,5 +135,5 @@ SUITES = [
     OTHERS,
     IN_FLIGHT,
     SIZES,
-    *(known_servers(policy) for policy in ONE_SERVER),
+    *(known_servers(policy) for policy in [*ONE_SERVER, "direct"]),
 ]

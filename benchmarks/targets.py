@@ -53,7 +53,7 @@ def _ratio(
     return measured
 
 
-def figure(name: str) -> Callable[[Results], Sequence[float]]:
+def _figure(name: str) -> Callable[[Results], Sequence[float]]:
     """The values of a figure."""
 
     def measured(results: Results) -> Sequence[float]:
@@ -159,6 +159,13 @@ def _rest() -> Iterable[Target]:
             watched=True,
         )
 
+    yield Target(
+        "idle connection, server side",
+        15 * 1024,
+        False,
+        "bytes",
+        _figure("idle connection, slacker, server"),
+    )
     for name, bound in (("AMP", 5), ("grpcio", 15)):
         yield Target(
             f"beside {name}: echo 20, 40 in flight, function on the reactor",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
@@ -96,9 +97,19 @@ class Orders(LineOnlyReceiver):
         self._stop()
 
 
+def open_files() -> int:
+    """How many files and sockets this process may have open, after its limit was raised as far as it goes."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
+
+
 def obeying(obey: Callable[[dict[str, Any]], Deferred[Any]], start: Callable[[], Deferred[Any]]) -> None:
     """Run the reactor until the standard input ends: begin with ``start``, print its answer, then obey."""
     from twisted.internet import reactor
+
+    open_files()
 
     def stop() -> None:
         if reactor.running:
@@ -113,16 +124,21 @@ def obeying(obey: Callable[[dict[str, Any]], Deferred[Any]], start: Callable[[],
     reactor.run()
 
 
+def command_line(contenders: Iterable[str]) -> argparse.Namespace:
+    """``contender``, one of these, and ``where``: None for its server, else what that has printed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("contender", choices=contenders)
+    parser.add_argument("where", nargs="?", type=json.loads, help="is the server; without it, be the server")
+    return parser.parse_args()
+
+
 def main(contenders: Mapping[str, Callable[[], Contender]]) -> None:
     """``<contender>`` is its server and prints where it is; ``<contender> WHERE`` its client: 0, once ready.
 
     Orders are ``{}`` to a server, answered with its CPU seconds, and to a client workload, depth and seconds
     of a :class:`Window`.
     """
-    parser = argparse.ArgumentParser()
-    parser.add_argument("contender", choices=contenders)
-    parser.add_argument("where", nargs="?", type=json.loads, help="is the server; without it, be the server")
-    options = parser.parse_args()
+    options = command_line(contenders)
     contender = contenders[options.contender]()
     calls: list[Call] = []
 

@@ -16,6 +16,7 @@ from benchmarks.suites import SUITES
 def made_up(**speeds: float) -> Results:
     """Results in which every contender has made 100 calls/s, save those named here."""
     found = Results()
+    found.add(Figure("idle connection, slacker, server", "bytes", [1.0]))
     for suite in SUITES:
         found.rows[suite.name] = [
             Row(name, depth, contender, [Measurement(speed, 50 / speed, 50 / speed, 1 / speed, 2 / speed)])

@@ -1,0 +1,30 @@
+"""What is measured beside calls: it runs, on a small scale."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from benchmarks import joining, memory, results, start_up
+from benchmarks.results import Figure
+
+
+class FigureTests(SynchronousTestCase):
+    def test_memory_is_measured_on_both_sides(self) -> None:
+        found = memory.measure(1, connections=20, calls=200)
+        self.assertEqual(len(found.figures), 6)
+        self.assertGreater(found.figures["pending call, client"].median, 0)
+        self.assertEqual(found.notes, ["memory: 20 idle connections"])
+
+    def test_servers_join_and_are_seen(self) -> None:
+        found = joining.measure(1, servers=3)
+        self.assertEqual(len(found.figures), 6)
+        for figure in found.figures.values():
+            self.assertGreater(figure.median, 0)
+
+    def test_starting_is_timed(self) -> None:
+        found = start_up.measure(1)
+        self.assertGreater(found.figures["start-up, twistd server"].median, 0)
+
+    def test_the_table_has_a_line_for_each(self) -> None:
+        table = results.figures_table([Figure("a figure", "s", [1.0, 3.0, 2.0])])
+        self.assertRegex(table, r"a figure +2 +1 +3  s$")
