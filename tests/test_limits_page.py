@@ -22,6 +22,7 @@ from slacker.content.edn import reader as edn_reader
 from slacker.content.edn import writer as edn_writer
 from slacker.content.nippy import atoms as nippy_atoms
 from slacker.content.nippy import reader as nippy_reader
+from slacker.content.transit import cache as transit_cache
 from slacker.interceptors import arguments, statistics
 from slacker.server import Limits, admission, auth, inspection, service, workers
 from slacker.tap import process, records, supervisor
@@ -100,6 +101,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "names that EDN's writer remembers": edn_writer._MAX_NAMES,
         "keywords that nippy's reader remembers": nippy_atoms._MAX_KEYWORDS,
         "values that references in nippy may add": nippy_reader.FREE_VALUES,
+        "characters that codes in transit may stand for": transit_cache.FREE_CHARACTERS,
         "keys of a map or members of a set with the same hash": values.MAX_SAME_HASH,
         "bytes of an integer in nippy's ratios and decimals": nippy_atoms.MAX_PART,
     },

@@ -124,7 +124,9 @@ def _ratio(data: bytes, position: int) -> tuple[Fraction | int, int]:
 
 
 def _character(data: bytes, position: int) -> tuple[Char, int]:
-    return Char(chr(_UNSIGNED_MD.unpack_from(data, position)[0])), position + 2
+    (code,) = _UNSIGNED_MD.unpack_from(data, position)
+    # Half a surrogate pair is what Java's writers make of it in other content types.
+    return Char("?" if 0xD800 <= code <= 0xDFFF else chr(code)), position + 2
 
 
 def _date(data: bytes, position: int) -> tuple[Any, int]:

@@ -13,6 +13,11 @@ CODES = tuple(
     ["^" + digit for digit in _DIGITS] + ["^" + high + low for high in _DIGITS[1:] for low in _DIGITS]
 )
 
+#: The characters that codes may stand for in a payload: so many for each of its bytes, or so many in all.
+#: Small values under names of 200 characters stay below; a long string and a million codes of it do not.
+CHARACTERS_PER_BYTE = 64
+FREE_CHARACTERS = 100_000
+
 #: By code, its place in that order.
 INDEXES = {code: index for index, code in enumerate(CODES)}
 

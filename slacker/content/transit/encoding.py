@@ -54,7 +54,7 @@ class Encoding:
         :raises ContentError: it is not one value of transit, or nested too deeply.
         """
         try:
-            return Reader().read(self.decode(data))
+            return Reader(len(data)).read(self.decode(data))
         except RecursionError:
             reason = "it is nested too deeply"
         except ValueError as error:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from math import isfinite
 from typing import Any
 
 from slacker.content.json import no_constant
-from slacker.content.refusal import is_unicode
 from slacker.content.transit.encoding import Encoding
 from slacker.content.transit.writer import SCALARS, TEXT_KEYS, integer, special
-from slacker.errors import ContentError
 
 #: Integers beyond are text, as the numbers of other readers of JSON are floats.
 _MAX_INTEGER = 2**53 - 1
@@ -24,12 +23,19 @@ _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=
 _decode = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=no_constant).decode
 
 
+#: Escapes in JSON; those that are half a surrogate pair do not match the group.
+_ESCAPE = re.compile(
+    r"(\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|\\u(?![dD][89a-fA-F])|\\[^u])"
+    r"|\\u[0-9A-Fa-f]{4}"
+)
+
+
 def _to_tree(data: bytes) -> Any:
     text = str(data, "utf-8")
-    tree = _decode(text)
-    if ("\\ud" in text or "\\uD" in text) and not is_unicode(tree):
-        raise ContentError("a text has half a surrogate pair, which is no Unicode text")
-    return tree
+    if "\\ud" in text or "\\uD" in text:
+        # Java's strings can hold such a half, and its writers make a question mark of it in all other types.
+        text = _ESCAPE.sub(lambda escape: escape[1] or "?", text)
+    return _decode(text)
 
 
 CODEC = Encoding(

@@ -20,7 +20,13 @@ import attrs
 from slacker.content.codec import MAX_DEPTH
 from slacker.content.edn import literals
 from slacker.content.times import from_epoch
-from slacker.content.transit.cache import CODES, INDEXES, is_cacheable
+from slacker.content.transit.cache import (
+    CHARACTERS_PER_BYTE,
+    CODES,
+    FREE_CHARACTERS,
+    INDEXES,
+    is_cacheable,
+)
 from slacker.content.types import tagged
 from slacker.content.values import Char, Keyword, List, Symbol, Tagged, make_dict, make_set
 from slacker.errors import ContentError
@@ -162,10 +168,14 @@ _TOO_DEEP = f"the value is nested more than {MAX_DEPTH} levels deep"
 
 
 class Reader:
-    """One payload, with its cache."""
+    """One payload of so many bytes, with its cache.
 
-    def __init__(self) -> None:
-        self.entries: list[Any] = []
+    :ivar entries: of the cache: each value, and the characters of its text.
+    """
+
+    def __init__(self, payload: int) -> None:
+        self.entries: list[tuple[Any, int]] = []
+        self._most = self._left = max(FREE_CHARACTERS, CHARACTERS_PER_BYTE * payload)
 
     def read(self, node: Any, as_key: bool = False, depth: int = 0) -> Any:
         """The value of a tree.
@@ -233,12 +243,16 @@ class Reader:
             index = INDEXES.get(text, len(CODES))
             if index >= len(self.entries):
                 raise ContentError(f"{_shown(text)} is the code of nothing that was there before")
-            return self.entries[index]
+            value, size = self.entries[index]
+            self._left -= size
+            if self._left < 0:
+                raise ContentError(f"codes of the cache stand for more than {self._most} characters")
+            return value
         value = _parse(text)
         if is_cacheable(text, as_key):
             if len(self.entries) == len(CODES):
                 self.entries.clear()
-            self.entries.append(value)
+            self.entries.append((value, len(text)))
         return value
 
 

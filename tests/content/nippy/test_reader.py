@@ -34,6 +34,7 @@ _FORMS: list[tuple[str, Any]] = [
     ("0400", False),
     ("0401", True),
     ("0a00e9", Char("\u00e9")),
+    ("0adc00", Char("?")),
     # integers
     ("00", 0),
     ("647f", 127),
@@ -220,7 +221,6 @@ _REFUSES: list[tuple[str, int, str]] = [
     ("6901ff", 0, "a text is not UTF-8"),
     ("0b0001ff", 0, "a text is not modified UTF-8"),
     ("0b0003eda0bd", 0, "a text is not modified UTF-8"),
-    ("0ad83d", 0, "no surrogate"),
     ("46000000010100000001" + "00", 0, "a ratio divides by zero"),
     ("5a7fffffffffffffff", 0, "outside the years 1 to 9999"),
     ("4f7fffffffffffffff00000000", 0, "outside the years 1 to 9999"),

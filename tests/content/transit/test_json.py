@@ -115,14 +115,18 @@ _READS: list[tuple[str, Any]] = [
     ('{"~#point":{"~:x":"~t1970-01-01T00:00:00.000Z"}}', Tagged("point", {Keyword("x"): _EPOCH})),
     # spaces, escapes
     (' [ 1 , "\\ud83d\\ude00" ] ', [1, "\U0001f600"]),
+    # half a surrogate pair is what Java's writers make of it in other content types
+    (
+        '["\\ud83d","\\uDE00\\uD83D","\\\\ud83d\\ud83dx\\u00e9\\n","~c\\udfff"]',
+        ["?", "??", "\\ud83d?x\u00e9\n", Char("?")],
+    ),
+    ('["^ ","\\ud83d\\ud83d\\ude00",1]', {"?\U0001f600": 1}),
 ]  # fmt: skip
 
 _REFUSES: list[tuple[str, str]] = [
     ("", "Expecting value"),
     ("[1] 2", "Extra data"),
     ("[NaN]", "NaN is not JSON"),
-    ('["\\ud800"]', "half a surrogate pair"),
-    ('{"\\udc00":1}', "half a surrogate pair"),
     ("9" * 5000, "digits"),
     # text
     ('"~ix"', "'x' is no integer"),
@@ -215,6 +219,20 @@ class JsonReaderTests(SynchronousTestCase):
             ContentError, loads, "transit-json", json.dumps([*names, "~:again", "^1"]).encode()
         )
         self.assertIn("'^1' is the code of nothing", str(error))
+
+    def test_codes_cannot_multiply_a_text(self) -> None:
+        """A long one, with a code of two characters again and again, would make gigabytes when written."""
+        text = "k" * 10_000
+        start, codes = f'[["^ ","{text}",1]', ',"^0"'
+        for times, fits in ((60, True), (70, False)):
+            data = (start + codes * times + "]").encode()
+            if fits:
+                self.assertEqual(loads("transit-json", data)[1:], [text] * times)
+            else:
+                error = self.assertRaises(ContentError, loads, "transit-json", data)
+                self.assertIn("codes of the cache stand for more than 6", str(error))
+        names = '["~:' + "n" * 90 + '"' + ',"^0"' * 1000 + "]"
+        self.assertEqual(len(set(loads("transit-json", names.encode()))), 1)
 
     def test_depth_is_bounded(self) -> None:
         """MAX_DEPTH levels of JSON are read, one more is refused."""
