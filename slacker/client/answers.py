@@ -68,5 +68,6 @@ def _exception(response: Response) -> tuple[str, str]:
         fields = {key.name if isinstance(key, Keyword) else key: value for key, value in said.items()}
         if "msg" in fields:
             lines = fields.get("stacktrace")
-            return str(fields["msg"]), "\n".join(map(str, lines)) if isinstance(lines, list) else ""
+            message = "(it has no message)" if fields["msg"] is None else str(fields["msg"])
+            return message, "\n".join(map(str, lines)) if isinstance(lines, list) else ""
     return said if isinstance(said, str) else repr(said), ""
