@@ -48,7 +48,7 @@ class _Sphinx(Directive):
         return []
 
 
-for _name in ("toctree", "automodule", "autoclass", "autofunction", "autoexception"):
+for _name in ("toctree", "automodule", "currentmodule", "autoclass", "autofunction", "autoexception"):
     directives.register_directive(_name, _Sphinx)
 
 
