@@ -206,8 +206,11 @@ class SupervisorTests(SynchronousTestCase):
         self.successResultOf(ended)
 
     def test_a_second_signal_kills_them(self) -> None:
-        self.begin()
+        begun = self.begin()
         self.reactor.processes[0].come_up()
+        self.reactor.processes[1].come_up()
+        self.reactor.processes[2].come_up()
+        self.successResultOf(begun)
         self.reactor.processes[1].end(0)
         self.supervisor.end_at_once()
         self.assertEqual([process.told for process in self.reactor.processes], [["KILL"], [], ["KILL"]])
