@@ -21,7 +21,7 @@ WATCHED = [CALLS.name, PAYLOADS.name, WAYS.name, CONTENT.name]
 def measure(suite: Suite, rounds: int, seconds: float) -> Results:
     """Run one suite, and print its table."""
     print(f"\n{suite.about}\n")
-    rows = harness.run(suite.contenders, suite.cases, rounds, seconds)
+    rows = harness.run(suite.contenders, suite.cases, rounds, seconds * suite.longer)
     print("\n".join([harness.table(rows), "", *suite.notes]), flush=True)
     return Results({suite.name: rows}, notes=suite.notes)
 

@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from threading import Timer
@@ -69,13 +69,19 @@ class Process:
         self.send(**order)
         return self.read(order.get("seconds", 0.0))
 
-    def close(self) -> None:
-        """It ends when its input does; if not, it is ended."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        try:
+    def end(self) -> None:
+        """Let it end, without waiting for that: it does when its input ends."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
             self._process.stdin.close()
+
+    def close(self) -> None:
+        """End it, at last by force."""
+        assert self._process.stdout is not None
+        self.end()
+        try:
             self._process.wait(5)
-        except (subprocess.TimeoutExpired, BrokenPipeError):
+        except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
@@ -141,13 +147,21 @@ def running(*contenders: Contender) -> Iterator[list[Pair]]:
 
         def start(contender: Contender, *more: str) -> Process:
             process = Process(contender.module, contender.argument, *more, python=contender.python)
-            return stack.enter_context(closing(process))
+            stack.callback(process.close)
+            processes.append(process)
+            return process
 
+        def end() -> None:
+            for process in processes:
+                process.end()
+
+        processes: list[Process] = []
         servers = [start(contender) for contender in contenders]
         wheres = [json.dumps(server.read()) for server in servers]
         clients = [start(contender, where) for contender, where in zip(contenders, wheres, strict=True)]
         for client in clients:
             client.read()
+        stack.callback(end)  # all at once; then wait for each
         yield [Pair(server, client) for server, client in zip(servers, clients, strict=True)]
 
 

@@ -27,6 +27,7 @@ KNOWN = [3, 30, 300, 1000]
 class Suite:
     """:ivar about: what it tells, in a headline.
     :ivar notes: what a reader of its table should know.
+    :ivar longer: how many times as long as others its measurements take.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Suite:
     contenders: list[Contender]
     cases: list[Case]
     notes: list[str] = field(factory=list)
+    longer: float = 1.0
 
 
 def _cases(workloads: list[str], depths: list[int]) -> list[Case]:
@@ -111,6 +113,17 @@ SIZES = Suite(
     [FLOOR, ON_REACTOR, IN_WORKERS],
     _cases(["20 B", "100 B", "1 KB", "10 KB", "100 KB", "1 MB"], [10]),
 )
+PROCESSES = Suite(
+    "processes",
+    "server processes (twistd slacker --workers), a function of 5 ms CPU, a cluster's client",
+    [
+        Contender("1 process", f"{_CONTENDERS}.processes", "1"),
+        Contender("2 processes", f"{_CONTENDERS}.processes", "2"),
+    ],
+    [("burn 5", 20)],
+    ["the servers' CPU is not counted here"],
+    longer=8.0,
+)
 
 
 def known_servers(policy: str) -> Suite:
@@ -135,5 +148,6 @@ SUITES = [
     OTHERS,
     IN_FLIGHT,
     SIZES,
+    PROCESSES,
     *(known_servers(policy) for policy in [*ONE_SERVER, "direct"]),
 ]

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from benchmarks.harness import Case
 from benchmarks.results import Results
-from benchmarks.suites import CALLS, CONTENT, KNOWN, OTHERS, PAYLOADS, WAYS, known_servers
+from benchmarks.suites import CALLS, CONTENT, KNOWN, OTHERS, PAYLOADS, PROCESSES, WAYS, known_servers
 from slacker.cluster.grouping import ONE_SERVER
 
 #: A target that is watched before a release is missed when the median is worse than it by this factor.
@@ -159,6 +159,13 @@ def _rest() -> Iterable[Target]:
             watched=True,
         )
 
+    yield Target(
+        "two server processes: a function of 5 ms CPU, cluster client, 20 in flight",
+        1.7,
+        True,
+        "x the calls/s of one",
+        _ratio(PROCESSES.name, ("burn 5", 20), "2 processes", "1 process"),
+    )
     yield Target(
         "idle connection, server side",
         15 * 1024,

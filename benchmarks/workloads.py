@@ -7,7 +7,7 @@ import re
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 NAMESPACE = "slacker.example.api"
@@ -25,6 +25,18 @@ def rand_ints(count: int) -> list[int]:
     return [random.randrange(1000) for _ in range(count)]
 
 
+def burn(milliseconds: int) -> int:
+    """Work: so much processor time of its thread."""
+    end = thread_time() + milliseconds / 1000
+    while thread_time() < end:
+        pass
+    return milliseconds
+
+
+#: All of them, for ``SlackerServer`` and ``--expose``.
+EXPOSED = {NAMESPACE: {"echo": echo, "rand-ints": rand_ints, "burn": burn}}
+
+
 @dataclass(frozen=True)
 class Workload:
     """The function's name on the wire, its arguments, their size, and whether an answer is right."""
@@ -36,16 +48,21 @@ class Workload:
 
 
 def workload(name: str) -> Workload:
-    """``echo 20`` (of a text of so many characters), ``rand-ints 5``, or ``1 KB`` (echo of so many bytes).
+    """The workload of a name.
+
+    That is ``echo 20`` (of a text of so many characters), ``rand-ints 5``, ``burn 5`` (milliseconds), or
+    ``1 KB`` (echo of so many bytes).
 
     :raises ValueError: if it is none of these.
     """
-    found = re.fullmatch(r"(echo|rand-ints) (\d+)|(\d+) (B|KB|MB)", name)
+    found = re.fullmatch(r"(echo|rand-ints|burn) (\d+)|(\d+) (B|KB|MB)", name)
     if found is None:
-        raise ValueError(f"workload {name!r} should be like echo 20, rand-ints 5, 20 B, 1 KB or 1 MB")
+        raise ValueError(f"workload {name!r} should be like echo 20, rand-ints 5, burn 5, 20 B, 1 KB or 1 MB")
     function, count, size, unit = found.groups()
     if function == "rand-ints":
         return Workload(function, [int(count)], 4 * int(count), lambda value: len(value) == int(count))
+    if function == "burn":
+        return Workload(function, [int(count)], 1, lambda value: bool(value == int(count)))
     what: str | bytes
     if function == "echo":
         what = ("abcdefghijklmnopqrst" * (int(count) // 20 + 1))[: int(count)]

@@ -11,15 +11,15 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from benchmarks.worker import Call, Finish, main
-from benchmarks.workloads import NAMESPACE, echo, rand_ints
+from benchmarks.workloads import EXPOSED, NAMESPACE
 from slacker import Client, SlackerServer
 from slacker.content import CODECS
 from slacker.interceptors import Interceptor
 from slacker.server import nonblocking
 from slacker.server.functions import Exposable
 
-IN_WORKERS = {NAMESPACE: {"echo": echo, "rand-ints": rand_ints}}
-ON_REACTOR = nonblocking(IN_WORKERS)
+IN_WORKERS = EXPOSED
+ON_REACTOR = nonblocking(EXPOSED)
 
 
 class Slacker:

@@ -68,8 +68,6 @@ class Cluster(Servers):
         return Deferred.fromCoroutine(self._connect([f"127.0.0.1:{port}" for port in where]))
 
     async def _connect(self, servers: list[str]) -> Call:
-        from twisted.internet import reactor
-
         everybody = self._grouping == "all"
         client = ClusterClient(
             "benchmark",
@@ -77,13 +75,19 @@ class Cluster(Servers):
             grouping=self._grouping,
             grouping_results="vector" if everybody else "single",
         )
-        for _ in range(int(_PATIENCE / _PAUSE)):
-            if len(client.servers(NAMESPACE)) == len(servers):
-                break
-            await deferLater(reactor, _PAUSE)
-        else:
-            raise RuntimeError(f"{len(servers)} servers were not connected within {_PATIENCE} s")
+        await all_connected(client, len(servers))
         return first_of(client.call) if everybody else await calling(client.call)
+
+
+async def all_connected(client: ClusterClient, count: int) -> None:
+    """Wait until a client is connected to so many servers."""
+    from twisted.internet import reactor
+
+    for _ in range(int(_PATIENCE / _PAUSE)):
+        if len(client.servers(NAMESPACE)) == count:
+            return
+        await deferLater(reactor, _PAUSE)
+    raise RuntimeError(f"{count} servers were not connected within {_PATIENCE} s")
 
 
 def first_of(make_call: Callable[..., Deferred[Any]]) -> Call:
