@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -9,7 +10,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, c
 from twisted.internet.protocol import Factory
 from twisted.protocols.amp import AMP, Command, Integer, ListOf, String, Unicode
 
-from benchmarks.worker import Call, Finish, main
+from benchmarks.worker import Call, Contender, Finish, main
 from benchmarks.workloads import echo, rand_ints
 
 
@@ -74,5 +75,7 @@ def _calling(client: AMP) -> Call:
     return call
 
 
+CONTENDERS: dict[str, Callable[[], Contender]] = {"amp": Amp}
+
 if __name__ == "__main__":
-    main({"amp": Amp})
+    main(CONTENDERS)

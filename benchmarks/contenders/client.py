@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from benchmarks.worker import Call, Finish, main
+from benchmarks.worker import Call, Contender, Finish, main
 from benchmarks.workloads import EXPOSED, NAMESPACE
 from slacker import Client, SlackerServer
 from slacker.content import CODECS
@@ -95,13 +95,13 @@ class Tls:
         return calling(Client(f"127.0.0.1:{port}", tls=ClientTls(ca=ca)).call)
 
 
+CONTENDERS: dict[str, Callable[[], Contender]] = {
+    "reactor": Slacker,
+    "workers": partial(Slacker, IN_WORKERS),
+    "interceptor": partial(Slacker, interceptors=[Nothing()]),
+    "tls": Tls,
+    **{name: partial(Slacker, content_type=name) for name in CODECS},
+}
+
 if __name__ == "__main__":
-    main(
-        {
-            "reactor": Slacker,
-            "workers": partial(Slacker, IN_WORKERS),
-            "interceptor": partial(Slacker, interceptors=[Nothing()]),
-            "tls": Tls,
-            **{name: partial(Slacker, content_type=name) for name in CODECS},
-        }
-    )
+    main(CONTENDERS)

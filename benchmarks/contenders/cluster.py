@@ -6,7 +6,6 @@ share the machine with. Servers are told by a list; what ZooKeeper does beside c
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from itertools import cycle
@@ -20,11 +19,14 @@ from benchmarks.worker import Call, Contender, Finish, main
 from benchmarks.workloads import NAMESPACE
 from slacker import Client, ClusterClient, SlackerServer
 from slacker.cluster.discovery import NamespaceView, StaticDiscovery
+from slacker.cluster.grouping import ONE_SERVER
 from slacker.content.values import Keyword
 
 #: Seconds in which all servers have to be connected.
 _PATIENCE = 15.0
 _PAUSE = 0.02
+#: How many servers there are.
+COUNTS = [3, 30, 100, 300, 1000]
 
 
 class ToldDiscovery(StaticDiscovery):
@@ -120,11 +122,11 @@ def in_turn(calls: list[Call]) -> Call:
     return call
 
 
-def named(name: str) -> Contender:
-    """The contender of a name like ``random-3``, ``all-100``, or ``direct-3``."""
-    kind, _, count = name.rpartition("-")
-    return Direct(int(count)) if kind == "direct" else Cluster(int(count), kind)
-
+CONTENDERS: dict[str, Callable[[], Contender]] = {
+    f"{grouping}-{count}": partial(Cluster, count, grouping)
+    for grouping in [*ONE_SERVER, "all"]
+    for count in COUNTS
+} | {f"direct-{count}": partial(Direct, count) for count in COUNTS}
 
 if __name__ == "__main__":
-    main({name: partial(named, name) for name in sys.argv[1:2]})
+    main(CONTENDERS)

@@ -9,6 +9,7 @@ the distance from here.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -16,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 
-from benchmarks.worker import Call, Finish, main
+from benchmarks.worker import Call, Contender, Finish, main
 from benchmarks.workloads import NAMESPACE, echo, rand_ints
 
 _REQUEST = struct.Struct(">biBbH")
@@ -150,5 +151,7 @@ class Floor:
         return connecting.addCallback(lambda client: client.call)
 
 
+CONTENDERS: dict[str, Callable[[], Contender]] = {"floor": Floor}
+
 if __name__ == "__main__":
-    main({"floor": Floor})
+    main(CONTENDERS)

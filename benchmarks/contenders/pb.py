@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.spread import pb
 
-from benchmarks.worker import Call, Finish, main
+from benchmarks.worker import Call, Contender, Finish, main
 from benchmarks.workloads import echo, rand_ints
 
 
@@ -49,5 +50,7 @@ def _calling(root: Any) -> Call:
     return call
 
 
+CONTENDERS: dict[str, Callable[[], Contender]] = {"pb": PerspectiveBroker}
+
 if __name__ == "__main__":
-    main({"pb": PerspectiveBroker})
+    main(CONTENDERS)

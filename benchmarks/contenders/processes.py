@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from benchmarks.contenders.client import calling
 from benchmarks.contenders.cluster import all_connected
-from benchmarks.worker import Call, main
+from benchmarks.worker import Call, Contender, main
 from slacker import ClusterClient
 
 _CLUSTER = "benchmark"
@@ -57,5 +58,7 @@ def _end(twistd: subprocess.Popen[bytes]) -> None:
     twistd.wait()
 
 
+CONTENDERS: dict[str, Callable[[], Contender]] = {str(count): partial(Processes, count) for count in (1, 2)}
+
 if __name__ == "__main__":
-    main({str(count): partial(Processes, count) for count in (1, 2)})
+    main(CONTENDERS)
