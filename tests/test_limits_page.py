@@ -103,7 +103,8 @@ VALUES: dict[str, dict[str, Any]] = {
         "values that references in nippy may add": nippy_reader.FREE_VALUES,
         "characters that codes in transit may stand for": transit_cache.FREE_CHARACTERS,
         "keys of a map or members of a set with the same hash": values.MAX_SAME_HASH,
-        "bytes of an integer in nippy's ratios and decimals": nippy_atoms.MAX_PART,
+        "bytes of an integer in ratios, and in nippy's decimals": codec.MAX_PART,
+        "characters of a namespace that keys of a map share in EDN": edn_reader.MAX_NAMESPACE,
     },
     "A cluster's client": {
         "namespaces that are followed": discovery._MAX_NAMESPACES,

@@ -13,6 +13,11 @@ import attrs
 #: is two arrays in each other, of which libraries for MessagePack bear about 500, and those for JSON 1,000.
 MAX_DEPTH = 250
 
+#: Bytes of the integers that make up a ratio, and nippy's decimals: beyond, reducing or converting them would
+#: take time that grows with the square of their length. It is what text can carry, too: 4,300 digits, as
+#: Python reads and writes no more.
+MAX_PART = 1785
+
 
 @attrs.frozen(slots=True)
 class Codec:

@@ -31,7 +31,7 @@ from uuid import UUID
 
 from msgpack import ExtType, Packer, Timestamp, unpackb
 
-from slacker.content.codec import MAX_DEPTH, Codec
+from slacker.content.codec import MAX_DEPTH, MAX_PART, Codec
 from slacker.content.refusal import Refusal, TooDeep, refused, refused_text
 from slacker.content.types import tagged, write_twin
 from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged, make_dict, make_set
@@ -142,6 +142,17 @@ def _name(code: int) -> Callable[[Any, _Level], ExtType]:
     return lambda value, _level: ExtType(code, value.text.encode())
 
 
+def _fraction(value: Fraction, level: _Level) -> ExtType:
+    parts = [value.numerator, value.denominator]
+    if not all(map(_is_part, parts)):
+        raise Refusal(value, f"consists of an integer of more than {MAX_PART} bytes")
+    return level.nest(6, value, parts)
+
+
+def _is_part(number: int) -> bool:
+    return number.bit_length() < 8 * MAX_PART
+
+
 _EXTENDERS: dict[type, Callable[[Any, _Level], object]] = {
     tuple: lambda value, _level: list(value),
     Map: lambda value, _level: dict(value),
@@ -152,7 +163,7 @@ _EXTENDERS: dict[type, Callable[[Any, _Level], object]] = {
     List: lambda value, level: level.nest(4, value, list(value)),
     frozenset: lambda value, level: level.nest(5, value, list(value)),
     set: lambda value, level: level.nest(5, value, list(value)),
-    Fraction: lambda value, level: level.nest(6, value, [value.numerator, value.denominator]),
+    Fraction: _fraction,
     Tagged: lambda value, level: level.nest(7, value, [value.tag, value.value]),
     int: _integer,
     Decimal: lambda value, _level: ExtType(9, str(value).encode()),
@@ -164,6 +175,8 @@ def _read_fraction(data: bytes, level: _Level) -> Fraction:
     numerator, denominator = level.unnest_pair(data)
     if type(numerator) is not int or type(denominator) is not int:
         raise ContentError("a ratio consists of two integers")
+    if not (_is_part(numerator) and _is_part(denominator)):
+        raise ContentError(f"a ratio consists of an integer of more than {MAX_PART} bytes")
     return Fraction(numerator, denominator)
 
 

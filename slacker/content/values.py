@@ -67,7 +67,7 @@ class _Interned:
     @classmethod
     def _check(cls, text: object) -> None:
         if not isinstance(text, str):
-            raise ContentError(f"{cls.__name__} takes its name as a str, not {text!r}")
+            raise ContentError(f"{cls.__name__} takes its name as a str, not {reprlib.repr(text)}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a {type(self).__name__} cannot be changed")
@@ -144,7 +144,7 @@ class Char(_Interned):
     @classmethod
     def _check(cls, text: object) -> None:
         if not isinstance(text, str) or len(text) != 1 or "\ud800" <= text <= "\udfff":
-            raise ContentError(f"a Char is one character and no surrogate, not {text!r}")
+            raise ContentError(f"a Char is one character and no surrogate, not {reprlib.repr(text)}")
 
 
 class List(list[_T]):

@@ -14,7 +14,7 @@ import msgpack as library
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.content import msgpack
-from slacker.content.codec import MAX_DEPTH
+from slacker.content.codec import MAX_DEPTH, MAX_PART
 from slacker.content.msgpack import KEPT_BUFFER, MAX_EXTENSIONS, dumps, loads
 from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged
 from slacker.errors import ContentError
@@ -172,6 +172,21 @@ class BoundsTests(SynchronousTestCase):
         for _ in range(levels):
             value = [value]
         return value
+
+    def test_ratios_are_of_integers_of_some_length(self) -> None:
+        """To reduce one takes time that grows with the square of it."""
+        most = 2 ** (8 * MAX_PART - 1) - 1
+        for ratio in (Fraction(most, 2), Fraction(-most, 2), Fraction(1, most)):
+            self.assertEqual(loads(dumps(ratio)), ratio)
+        for ratio in (Fraction(most + 2, 2), Fraction(1, most + 2)):
+            error = self.assertRaises(ContentError, dumps, [ratio])
+            self.assertIn("[0] consists of an integer of more than 1785 bytes", str(error))
+        long = library.ExtType(8, b"\x7f" * 1_000_000)
+        for parts in ([long, 1], [1, long], [long, long]):
+            error = self.assertRaises(
+                ContentError, loads, library.packb(library.ExtType(6, library.packb(parts)))
+            )
+            self.assertIn("a ratio consists of an integer of more than 1785 bytes", str(error))
 
     def test_lengths_that_are_not_there(self) -> None:
         """An array or string that says it is longer than the payload is refused, not allocated."""

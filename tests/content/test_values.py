@@ -99,6 +99,7 @@ class NameTests(SynchronousTestCase):
                 self.assertRaises(ContentError, kind, wrong)
         for text in ("", "ab", "\ud800"):
             self.assertRaises(ContentError, Char, text)
+        self.assertLess(len(str(self.assertRaises(ContentError, Char, "x" * 1000))), 100)
 
 
 class ContainerTests(SynchronousTestCase):

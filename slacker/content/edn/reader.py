@@ -71,6 +71,10 @@ _WITH_METADATA = "^ with its metadata"
 
 _TOO_DEEP = f"the value is nested more than {MAX_DEPTH} levels deep"
 
+#: Characters of the namespace in ``#:namespace{…}``. Each key of the map gets it: without a bound a megabyte
+#: of text could be a terabyte of names.
+MAX_NAMESPACE = 255
+
 _NONZERO = frozenset("123456789")
 
 #: Atoms that were met before, by their token. Peers choose the tokens, hence the bounds; when full it starts
@@ -290,6 +294,8 @@ def _read(tokens: list[str], next_string: Callable[[], str]) -> Any:
 def _check_prefix(token: str) -> None:
     if token in _DROPPING:
         return
+    if token.startswith("#:") and len(token) > MAX_NAMESPACE + 2:
+        raise ValueError(f"{shown(token)} is a namespace of more than {MAX_NAMESPACE} characters")
     if not is_tag(token[2:] if token.startswith("#:") else token[1:]):
         raise ValueError(
             f"{shown(token)} begins nothing in EDN; there are #tag #{{ #_ #:ns ##Inf ##-Inf ##NaN"

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from slacker.content import edn
+from slacker.content.codec import MAX_PART
 from slacker.content.times import from_epoch
 from slacker.content.values import Char, Keyword, Symbol, Unreadable
 from slacker.errors import ContentError
@@ -24,11 +25,6 @@ Read = Callable[[bytes, int], tuple[Any, int]]
 
 SM, MD, LG, XL = Struct(">b"), Struct(">h"), Struct(">i"), Struct(">q")
 _UNSIGNED_MD = Struct(">H")
-
-#: Bytes of the integers that make up a ratio or a decimal; beyond, reducing or converting them would take
-#: time that grows with the square of their length. It is what EDN can carry, too: 4,300 digits, as Python
-#: reads and writes no more.
-MAX_PART = 1785
 
 ENDS_EARLY = "the payload ends in the middle of a value"
 

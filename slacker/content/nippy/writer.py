@@ -10,9 +10,8 @@ from struct import Struct
 from typing import Any
 from uuid import UUID
 
-from slacker.content.codec import MAX_DEPTH
+from slacker.content.codec import MAX_DEPTH, MAX_PART
 from slacker.content.edn import writer as edn
-from slacker.content.nippy.atoms import MAX_PART
 from slacker.content.refusal import Refusal, TooDeep, refused, refused_text
 from slacker.content.times import since_epoch
 from slacker.content.types import write_twin

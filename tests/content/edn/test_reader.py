@@ -212,6 +212,7 @@ REFUSES: list[tuple[str, int, str]] = [
     ("[1 @a]", 3, "'@a' is no symbol"),
     ("a`b", 0, "is no symbol"),
     # prefixes
+    ("[#:" + "a" * 256 + "{:b 1}]", 1, "is a namespace of more than 255 characters"),
     ("[#foo]", 1, "'#foo' stands before nothing"),
     ("#_", 0, "'#_' stands before nothing"),
     ("#foo #_ 1", 0, "'#foo' stands before nothing"),
@@ -343,6 +344,11 @@ class BoundsTests(SynchronousTestCase):
         for opening in ("[#a ", "#a #_ x [", "#:a {:b ", "^x ["):
             error = self.assertRaises(ContentError, loads, (opening * (deep + 1)).encode())
             self.assertIn("nested more than 250 levels deep", str(error), opening)
+
+    def test_keys_that_share_a_namespace(self) -> None:
+        """It may have 255 characters, which each key gets."""
+        namespace = "n" * 255
+        self.assertEqual(loads(f"#:{namespace}{{:a 1}}".encode()), {Keyword(f"{namespace}/a"): 1})
 
     def test_a_discard_nests_no_deeper_than_what_it_drops(self) -> None:
         """Any number of them may stand side by side."""

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from slacker.content.codec import MAX_DEPTH
+from slacker.content.codec import MAX_DEPTH, MAX_PART
 from slacker.content.nippy import loads
-from slacker.content.nippy.atoms import _KEYWORDS, _MAX_KEYWORDS, ATOMS, EDN, MAX_PART
+from slacker.content.nippy.atoms import _KEYWORDS, _MAX_KEYWORDS, ATOMS, EDN
 from slacker.content.nippy.reader import _CACHED, _CONTAINERS, _REFUSED
 from slacker.content.values import Char, Keyword, List, Symbol, Tagged, Unreadable
 from slacker.errors import ContentError
