@@ -21,7 +21,7 @@ from tests.server.http_client import (
     keeping_connections,
     request,
 )
-from tests.server.test_connection import Peer
+from tests.server.peers import Peer
 
 
 class SiteTests(GatewayTestCase):

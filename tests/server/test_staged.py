@@ -18,7 +18,7 @@ from slacker.server.limits import Limits
 from slacker.server.workers import PoolStatus
 from slacker.testing import Network
 from slacker.wire import Error, Frame, Interrupt, Request, Response
-from tests.server.test_connection import CLJ, Peer
+from tests.server.peers import CLJ, Peer
 
 
 def echo(x: Any) -> Any:
