@@ -199,7 +199,14 @@ class Reader:
                 raise ContentError(f"{_shown(head)} is the key of a map")
             if not keyed and len(node) != 2:
                 raise ContentError(f"{_shown(head)} tags {len(node) - 1} values")
-            return self.under(first.name, node[0][1] if keyed else node[1], depth)
+            tag, inner = first.name, node[0][1] if keyed else node[1]
+            convert = TAGS.get(tag)
+            if convert is not None:
+                # The array of a set is the set's level, and that of a ratio's two parts is none.
+                return convert(self.read(inner, False, depth if tag in _AS_DEEP else depth - 1))
+            if depth >= MAX_DEPTH:
+                raise ContentError(_TOO_DEEP)
+            return tagged(tag, self.read(inner, False, depth + 1))
         if depth >= MAX_DEPTH:
             raise ContentError(_TOO_DEEP)
         values: list[Any] = []
@@ -226,16 +233,6 @@ class Reader:
         for item in rest:
             append(self.read(item, False, depth))
         return values
-
-    def under(self, tag: str, node: Any, depth: int) -> Any:
-        """What ``tag``, so many levels deep, makes of the node behind it."""
-        read = TAGS.get(tag)
-        if read is None:
-            if depth >= MAX_DEPTH:
-                raise ContentError(_TOO_DEEP)
-            return tagged(tag, self.read(node, False, depth + 1))
-        # The array of a set is the set's level, and that of a ratio's two parts is none.
-        return read(self.read(node, False, depth if tag in _AS_DEEP else depth - 1))
 
     def text(self, text: str, as_key: bool) -> Any:
         """The value of a text; a :class:`_Tag` if it is one, or begins a map."""
