@@ -68,13 +68,15 @@ class Results:
     def save(self, path: Path) -> None:
         """Write them as JSON, every round."""
         path.parent.mkdir(exist_ok=True)
-        path.write_text(
-            json.dumps(asdict(self, value_serializer=_rounded), indent=1) + "\n", encoding="utf-8"
-        )
+        path.write_text(json.dumps(self.as_json(6), indent=1) + "\n", encoding="utf-8")
 
+    def as_json(self, digits: int) -> dict[str, Any]:
+        """All of it, each number with so many digits that count."""
 
-def _rounded(_: type, __: Any, value: Any) -> Any:
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+        def rounded(_: type, __: Any, value: Any) -> Any:
+            return float(f"{value:.{digits}g}") if isinstance(value, float) else value
+
+        return asdict(self, value_serializer=rounded)
 
 
 def load(path: Path) -> Results:

@@ -52,7 +52,14 @@ PAYLOADS = Suite(
     "payloads",
     "larger arguments and results",
     [FLOOR, ON_REACTOR, IN_WORKERS],
-    [*_cases(["rand-ints 40", "1 KB"], [1, 40, 500]), ("1 MB", 1), ("1 MB", 40)],  # 500 of 1 MB fill memories
+    _cases(["rand-ints 40", "1 KB"], [1, 40, 500]),
+)
+LARGE = Suite(
+    "large",
+    "payloads of a megabyte (not with 500 in flight, which fill memories)",
+    [FLOOR, ON_REACTOR, IN_WORKERS],
+    _cases(["1 MB"], [1, 40]),
+    longer=4.0,
 )
 WAYS = Suite(
     "ways",
@@ -143,6 +150,7 @@ def known_servers(policy: str) -> Suite:
 SUITES = [
     CALLS,
     PAYLOADS,
+    LARGE,
     WAYS,
     CONTENT,
     OTHERS,

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from benchmarks.harness import Case
 from benchmarks.results import Results
-from benchmarks.suites import CALLS, CONTENT, KNOWN, OTHERS, PAYLOADS, PROCESSES, WAYS, known_servers
+from benchmarks.suites import CALLS, CONTENT, KNOWN, LARGE, OTHERS, PROCESSES, WAYS, known_servers
 from slacker.cluster.grouping import ONE_SERVER
 
 #: A target that is watched before a release is missed when the median is worse than it by this factor.
@@ -155,7 +155,7 @@ def _rest() -> Iterable[Target]:
             0.8,
             True,
             "of the floor's bytes/s",
-            _ratio(PAYLOADS.name, ("1 MB", depth), "on reactor", "floor"),
+            _ratio(LARGE.name, ("1 MB", depth), "on reactor", "floor"),
             watched=True,
         )
 

@@ -29,6 +29,15 @@ Finish: TypeAlias = Callable[[Any, float], None]
 Call: TypeAlias = Callable[[str, list[Any], Finish, float], None]
 
 
+def failed(failure: Failure) -> None:
+    """A call failed, which none may: say why, and end the run."""
+    from twisted.internet import reactor
+
+    if reactor.running:  # and not stopped already by the first of them
+        print(f"a call failed: {failure.getErrorMessage()}", file=sys.stderr)
+        reactor.stop()
+
+
 class Contender(Protocol):
     """One way to call a function in another process."""
 

@@ -10,7 +10,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, c
 from twisted.internet.protocol import Factory
 from twisted.protocols.amp import AMP, Command, Integer, ListOf, String, Unicode
 
-from benchmarks.worker import Call, Contender, Finish, main
+from benchmarks.worker import Call, Contender, Finish, failed, main
 from benchmarks.workloads import echo, rand_ints
 
 
@@ -67,7 +67,9 @@ def _calling(client: AMP) -> Call:
 
     def call(function: str, args: list[Any], finish: Finish, started: float) -> None:
         (value,) = args
-        client.callRemote(commands[type(value)], value=value).addCallback(ended, finish, started)
+        client.callRemote(commands[type(value)], value=value).addCallbacks(
+            ended, failed, callbackArgs=(finish, started)
+        )
 
     def ended(answer: dict[str, Any], finish: Finish, started: float) -> None:
         finish(answer["result"], started)

@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from benchmarks.worker import Call, Contender, Finish, main
+from benchmarks.worker import Call, Contender, Finish, failed, main
 from benchmarks.workloads import EXPOSED, NAMESPACE
 from slacker import Client, SlackerServer
 from slacker.content import CODECS
@@ -50,7 +50,7 @@ def calling(make_call: Callable[..., Deferred[Any]]) -> Deferred[Call]:
     """Fires with what makes calls by this method of a client, as soon as the first one is answered."""
 
     def call(function: str, args: list[Any], finish: Finish, started: float) -> None:
-        make_call(NAMESPACE, function, args).addCallback(finish, started)
+        make_call(NAMESPACE, function, args).addCallbacks(finish, failed, callbackArgs=(started,))
 
     first = make_call(NAMESPACE, "echo", [0])  # connects, and settles the content type
     return first.addCallback(lambda _: call)

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from benchmarks.contenders.client import ON_REACTOR, calling, listening
-from benchmarks.worker import Call, Contender, Finish, main
+from benchmarks.worker import Call, Contender, Finish, failed, main
 from benchmarks.workloads import NAMESPACE
 from slacker import Client, ClusterClient, SlackerServer
 from slacker.cluster.discovery import NamespaceView, StaticDiscovery
@@ -96,7 +96,7 @@ def first_of(make_call: Callable[..., Deferred[Any]]) -> Call:
     """What makes calls that are answered with a list, of which all are the same."""
 
     def call(function: str, args: list[Any], finish: Finish, started: float) -> None:
-        make_call(NAMESPACE, function, args).addCallback(first, finish, started)
+        make_call(NAMESPACE, function, args).addCallbacks(first, failed, callbackArgs=(finish, started))
 
     def first(answers: list[Any], finish: Finish, started: float) -> None:
         finish(answers[0], started)

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.spread import pb
 
-from benchmarks.worker import Call, Contender, Finish, main
+from benchmarks.worker import Call, Contender, Finish, failed, main
 from benchmarks.workloads import echo, rand_ints
 
 
@@ -45,7 +45,7 @@ def _calling(root: Any) -> Call:
     methods = {"echo": "echo", "rand-ints": "rand_ints"}
 
     def call(function: str, args: list[Any], finish: Finish, started: float) -> None:
-        root.callRemote(methods[function], *args).addCallback(finish, started)
+        root.callRemote(methods[function], *args).addCallbacks(finish, failed, callbackArgs=(started,))
 
     return call
 

@@ -14,12 +14,12 @@ from twisted.internet.threads import deferToThread
 
 from benchmarks.contenders import blocking
 from benchmarks.contenders.client import Slacker
-from benchmarks.suites import CALLS, CONTENT, OTHERS, PAYLOADS, WAYS, known_servers
+from benchmarks.suites import CALLS, CONTENT, LARGE, OTHERS, PAYLOADS, WAYS, known_servers
 from benchmarks.worker import Window
 from benchmarks.workloads import workload
 from slacker.cluster.grouping import ONE_SERVER
 
-_SUITES = [CALLS, PAYLOADS, WAYS, CONTENT, OTHERS]
+_SUITES = [CALLS, PAYLOADS, LARGE, WAYS, CONTENT, LARGE, OTHERS]
 _SECONDS = 0.005
 
 
