@@ -24,8 +24,9 @@ ALLOWED = {
     "content": set(),
     "interceptors": {"content"},
     "tls": set(),
-    "server": {"wire", "content", "interceptors", "tls"},
-    "client": {"wire", "content", "interceptors", "tls"},
+    "outgoing": {"tls"},
+    "server": {"wire", "content", "interceptors", "tls", "outgoing"},
+    "client": {"wire", "content", "interceptors", "tls", "outgoing"},
     "zookeeper": set(),
     "cluster": {"server", "client", "zookeeper", "wire", "content", "interceptors"},
     "": {"server", "client", "cluster"},  # slacker/__init__.py

@@ -70,6 +70,7 @@ class Channel:
             pace=pace,
         )
         self._codec = codec
+        self._cancel = self._cancelled  # bound once, and not for every call
         self._interrupt_any_peer = interrupt_any_peer
         self._changed = changed
 
@@ -81,7 +82,7 @@ class Channel:
         if len(self.pending.calls) >= self.backlog:
             text = f"{self.backlog} calls wait for {self.address} already; slow down, or raise backlog"
             raise BacklogOverflow(text, server=self.address)
-        call = PendingCall(self._cancelled)
+        call = PendingCall(self._cancel)
         call.name = name
         return call
 

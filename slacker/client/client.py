@@ -182,7 +182,7 @@ class Client:
                 return channel.wait(pending, timeout, partial(self._send, args, codec))
             codec = channel.codec_for(connection, codec)
             data = codec.dumps(args)
-            if connection.paused or len(data) > channel.max_arguments:
+            if connection.outgoing.paused or len(data) > channel.max_arguments:
                 channel.check_room(connection, pending, len(data))
         except SlackerError as error:
             return fail(error)

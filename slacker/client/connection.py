@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -16,6 +16,7 @@ from slacker.client.answers import error_of, value_of
 from slacker.client.authentication import rejection
 from slacker.content import get
 from slacker.errors import ConnectionLost, ContentError, NotSent, PeerProtocolError, ProtocolError
+from slacker.outgoing import Outgoing
 from slacker.tls import encrypted, handshake_failed, is_local, looks_like_tls, reason_of
 from slacker.wire import (
     AuthAck,
@@ -56,7 +57,7 @@ CLOSE_TIMEOUT = 1.0
 MAX_UNSENT = 64 * 1024 * 1024
 
 
-@implementer(IPushProducer, IHandshakeListener)
+@implementer(IHandshakeListener)
 class ClientConnection(Protocol):
     """The client's end of a connection.
 
@@ -81,8 +82,6 @@ class ClientConnection(Protocol):
         self._ready = False
         self._token_sent = False
         self._lost_because = ""
-        self.paused = False
-        self._unsent = 0
         self._heard = True
         self._pinged = False
         self._timer: IDelayedCall | None = None
@@ -92,7 +91,7 @@ class ClientConnection(Protocol):
     # What Twisted calls
 
     def connectionMade(self) -> None:
-        self.transport.registerProducer(self, True)
+        self.outgoing = Outgoing(self.transport, self._peer_reads_or_not)
         self._link.made(self)
         if encrypted(self.transport):
             self._set_timer(HANDSHAKE_TIMEOUT, self._handshake_timed_out)
@@ -127,9 +126,13 @@ class ClientConnection(Protocol):
         except ProtocolError as error:
             frames = error.frames
             broken = error
-        self._reading = True  # calls made while answers are delivered leave in one write
-        calls, codec = self._calls, self.codec
+        self._reading = True  # calls made while answers are delivered leave in one write, or in a few
+        out, calls, codec = self._out, self._calls, self.codec
+        many = self.outgoing.enough(len(frames))
         for frame in frames:
+            if len(out) >= many:
+                self._flush()
+                self.outgoing.push()
             if frame.__class__ is Response:
                 call = calls.pop(frame.tid, None)
                 if call is None:
@@ -157,38 +160,28 @@ class ClientConnection(Protocol):
             what = "TLS, which tls= is for" if tls else f"something that is no slacker frame: {broken}"
             self.abort(f"the server sent {what}")
 
-    # A peer that does not read
-
-    def pauseProducing(self) -> None:
-        self.paused = True
-
-    def resumeProducing(self) -> None:
-        self.paused = False
-        self._unsent = 0
-        self._heard = True  # it reads, so it lives
-
-    def stopProducing(self) -> None:
-        pass  # connectionLost follows
-
     # What goes out
 
     def send(self, data: bytes) -> None:
         """Write one frame; frames written while answers are being delivered leave together."""
-        if self.paused:
-            self._unsent += len(data)
         if self._reading:
             self._out.append(data)
         else:
-            self.transport.write(data)
+            self.outgoing.write([data])
+
+    def _peer_reads_or_not(self) -> None:
+        if not self.outgoing.paused:
+            self._heard = True  # it has taken what was written, so it lives
 
     def check_room(self, size: int) -> None:
         """Refuse to take ``size`` more bytes for a peer that does not read.
 
         :raises NotSent: if too much waits for it already.
         """
-        if self.paused and self._unsent + size > MAX_UNSENT:
+        unsent = self.outgoing.unsent
+        if unsent + size > MAX_UNSENT:
             raise NotSent(
-                f"{self._link.address} does not read: {self._unsent} bytes wait for it already",
+                f"{self._link.address} does not read: {unsent} bytes wait for it already",
                 server=self._link.address,
             )
 
@@ -199,14 +192,13 @@ class ClientConnection(Protocol):
 
     def close(self) -> None:
         """Close after what has been written; at once if the peer does not take it soon."""
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
+        self.outgoing.close()
         self._set_timer(CLOSE_TIMEOUT, self.transport.abortConnection)
 
     def _flush(self) -> None:
         out = self._out
         if out:
-            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+            self.outgoing.write(out)
             out.clear()
 
     # What comes in beside results

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IAddress, IHandshakeListener, IPushProducer
+from twisted.internet.interfaces import IAddress, IHandshakeListener
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from slacker.errors import ProtocolError
+from slacker.outgoing import Outgoing
 from slacker.server.admission import Admission
 from slacker.server.inspection import inspect
 from slacker.server.peer import PeerInfo
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 _WITH_DATA = {SUCCESS, EXCEPTION}
 
 
-@implementer(IPushProducer, IHandshakeListener)
+@implementer(IHandshakeListener)
 class ServerConnection(Protocol):
     """The server's end of one connection. Calls run side by side, and are answered in the order they end."""
 
@@ -57,8 +58,6 @@ class ServerConnection(Protocol):
         self._frames_at_look = 0
         self._late = False
         self._unanswered = 0  # bytes of arguments
-        self._unsent = 0  # bytes of answers, since the peer stopped to read
-        self._peer_reads = True
         self._paused = False
         self._out: list[bytes] = []
         self._reading = False
@@ -72,7 +71,7 @@ class ServerConnection(Protocol):
     # What Twisted calls
 
     def connectionMade(self) -> None:
-        self.transport.registerProducer(self, True)
+        self._outgoing = Outgoing(self.transport, self._pause_or_resume)
         self._server.connected(self)
 
     def handshakeCompleted(self) -> None:
@@ -95,10 +94,19 @@ class ServerConnection(Protocol):
             frames = error.frames
             broken = error
         self._frames += len(frames)
-        self._reading = True  # all answers of one read leave in one write
+        self._reading = True  # the answers of one read leave in one write, or in a few
+        out, begin = self._out, self._begin
+        many = self._outgoing.enough(len(frames))
         for frame in frames:
             if frame.__class__ is Request:
-                self._request(frame)
+                outcome = begin(self, frame)
+                if outcome is None:
+                    self._begun(frame)
+                else:
+                    out.append(answer(frame, outcome))
+                    if len(out) >= many:
+                        self.flush()
+                        self._outgoing.push()
             else:
                 self._other(frame)
         self._server.execution.wake()
@@ -114,20 +122,8 @@ class ServerConnection(Protocol):
 
     # A peer that sends and never reads is not read any more, until it has taken its answers.
 
-    def pauseProducing(self) -> None:
-        self._peer_reads = False
-        self._pause_or_resume()
-
-    def resumeProducing(self) -> None:
-        self._peer_reads = True
-        self._unsent = 0
-        self._pause_or_resume()
-
-    def stopProducing(self) -> None:
-        pass  # connectionLost follows
-
     def _pause_or_resume(self) -> None:
-        pause = not self._peer_reads or self._held or self._unanswered > self._limits.max_unanswered
+        pause = self._outgoing.paused or self._held or self._unanswered > self._limits.max_unanswered
         if pause != self._paused:
             self._paused = pause
             if pause:
@@ -162,11 +158,8 @@ class ServerConnection(Protocol):
 
     # What comes in
 
-    def _request(self, request: Request) -> None:
-        outcome = self._begin(self, request)
-        if outcome is not None:
-            self._out.append(answer(request, outcome))
-            return
+    def _begun(self, request: Request) -> None:
+        """The request will be answered later."""
         self._unanswered += len(request.data)
         if self._unanswered > self._limits.max_unanswered:
             self._pause_or_resume()
@@ -223,14 +216,11 @@ class ServerConnection(Protocol):
         out = self._out
         if not out:
             return
-        data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
         if self.connected:
-            self.transport.write(data)
-            if not self._peer_reads:  # which this write may have told
-                self._unsent += len(data)
-                if self._unsent > self._limits.max_unsent:
-                    self._give_up(f"it does not read its answers, of which {self._unsent} bytes wait")
+            self._outgoing.write(out)
+            if self._outgoing.unsent > self._limits.max_unsent:
+                self._give_up(f"it does not read its answers, of which {self._outgoing.unsent} bytes wait")
+        out.clear()
 
     def say(self, data: bytes) -> None:
         """Write this, with the other answers of one read."""
@@ -246,8 +236,7 @@ class ServerConnection(Protocol):
     def close(self) -> None:
         """Close after what has been written."""
         self._closing = True
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
+        self._outgoing.close()
 
 
 def answer(request: Request, outcome: Outcome) -> bytes:

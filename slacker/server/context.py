@@ -22,12 +22,13 @@ class CurrentCall:
         then.
     """
 
+    deadline: float | None = None
+    interrupted = False
+
     def __init__(self, request: Request, codec: Codec, peer: PeerInfo) -> None:
         self._request = request
         self._codec = codec
         self.peer = peer
-        self.deadline: float | None = None
-        self.interrupted = False
 
     @property
     def function(self) -> str:

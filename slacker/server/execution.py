@@ -38,6 +38,8 @@ class Execution:
         self._server = server
         self._find = server.functions.find
         self._codecs: Mapping[int, Codec] = server.codecs
+        self._max_in_flight = server.limits.max_in_flight
+        self._max_frame = server.limits.max_frame
         stages = Stages(server.interceptors)
         self._staged = StagedCalls(self, server, stages) if stages else None
         #: Worker pools that were given work since they were woken last.
@@ -68,19 +70,18 @@ class Execution:
             return _NOT_FOUND
         if function.allow is not None and not function.allow(caller.peer):
             return _DENIED
-        if server.draining or len(caller.calls) >= server.limits.max_in_flight:
+        if server.draining or len(caller.calls) >= self._max_in_flight:
             return _BUSY
         view = CurrentCall(request, codec, caller.peer)
         if not function.on_reactor:
             return self._begin_in_pool(caller, request, codec, function, view)
         token = incoming.set(view)
         try:
-            outcome = self.call_plainly(function, codec, request, _no_check)
+            outcome = self.call_plainly(function, codec, request, self._later)
         finally:
             incoming.reset(token)
         if outcome.__class__ is tuple:
             return outcome
-        # It is a Deferred, of what call_plainly would have encoded.
         self._await(caller, request, cast("Deferred[Outcome]", outcome), view)
         return None
 
@@ -90,24 +91,32 @@ class Execution:
             self.to_wake.pop().wake()
 
     def call_plainly(
-        self, function: Function, codec: Codec, request: Request, check: Callable[[Any], Any]
+        self,
+        function: Function,
+        codec: Codec,
+        request: Request,
+        later: Callable[[Any, Codec, Request], Outcome],
     ) -> Outcome:
         """Decode, call, encode: the way of a call without interceptors, on the reactor and in threads.
 
-        :return: on the reactor, where the function's result is one, a Deferred of the outcome instead.
+        :param later: what to make of a result that comes later, one of :data:`LATER`.
         """
         try:
-            result = check(function.call(*decode(codec, request.data, request.function)))
+            result = function.call(*decode(codec, request.data, request.function))
             if isinstance(result, LATER):
-                outcome = Deferred.fromCoroutine(result) if isinstance(result, CoroutineType) else result
-                return outcome.addCallbacks(  # type: ignore[return-value]  # as said above
-                    self._succeeded, self._failed, callbackArgs=(codec, request), errbackArgs=(codec, request)
-                )
-            return SUCCESS, encode_result(codec, result, request.function, self._server.limits.max_frame)
+                return later(result, codec, request)
+            return SUCCESS, encode_result(codec, result, request.function, self._max_frame)
         except BaseException as error:  # whatever a function raises, SystemExit too, belongs to its caller
             return failure(codec, request, error, debug=self._server.debug)
 
     # Calls that end later
+
+    def _later(self, result: Any, codec: Codec, request: Request) -> Outcome:
+        """On the reactor it is waited for: a Deferred of the outcome, instead of the outcome."""
+        outcome = Deferred.fromCoroutine(result) if isinstance(result, CoroutineType) else result
+        return outcome.addCallbacks(  # type: ignore[return-value]  # as said above
+            self._succeeded, self._failed, callbackArgs=(codec, request), errbackArgs=(codec, request)
+        )
 
     def _begin_in_pool(
         self, caller: Caller, request: Request, codec: Codec, function: Function, view: CurrentCall
@@ -140,7 +149,7 @@ class Execution:
 
     def _succeeded(self, result: Any, codec: Codec, request: Request) -> Outcome:
         try:
-            return SUCCESS, encode_result(codec, result, request.function, self._server.limits.max_frame)
+            return SUCCESS, encode_result(codec, result, request.function, self._max_frame)
         except Exception as error:
             return failure(codec, request, error, debug=self._server.debug)
 
@@ -173,7 +182,3 @@ class Execution:
             self._await(caller, request, outcome, view)
             return None
         return cast(Outcome, outcome)
-
-
-def _no_check(result: Any) -> Any:
-    return result

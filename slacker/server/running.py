@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from types import CoroutineType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from attrs import define
 from twisted.internet.defer import Deferred
@@ -128,7 +128,9 @@ class PoolJob:
             )
             return
         try:
-            self.result = refuse_later(self.call())
+            self.result = self.call()
+            if isinstance(self.result, LATER):
+                refuse_later(self.result)
         except BaseException as error:  # whatever a function raises, SystemExit too, belongs to its caller
             self.result = Failure(Raised(error))
 
@@ -146,16 +148,14 @@ class Raised(Exception):
         self.error = error
 
 
-def refuse_later(result: Any) -> Any:
+def refuse_later(result: Any, *_: object) -> NoReturn:
     """In a worker thread nobody waits for a Deferred or a coroutine."""
-    if isinstance(result, LATER):
-        if isinstance(result, CoroutineType):
-            result.close()
-        raise TypeError(
-            f"a function in a worker thread returned a {type(result).__name__}: "
-            "mark it @nonblocking, so that it runs on the reactor"
-        )
-    return result
+    if isinstance(result, CoroutineType):
+        result.close()
+    raise TypeError(
+        f"a function in a worker thread returned a {type(result).__name__}: "
+        "mark it @nonblocking, so that it runs on the reactor"
+    )
 
 
 def key_of(caller: Caller, request: Request) -> object:

@@ -65,7 +65,7 @@ def encode_request(tid: int, content_type: int, function: bytes, data: bytes) ->
     :raises struct.error: when a number or length is out of range; the caller makes sure of both.
     """
     head = _REQUEST.pack(6, tid, 0, content_type, len(function))
-    return head + function + _U32.pack(len(data)) + data + b"\0"
+    return b"".join((head, function, _U32.pack(len(data)), data, b"\0"))
 
 
 def encode_response(tid: int, content_type: int, code: int, data: bytes) -> bytes:
