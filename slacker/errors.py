@@ -55,7 +55,15 @@ class ProtocolError(SlackerError):
 
 
 class ContentError(SlackerError, ValueError):
-    """A value that a content type cannot carry, or a payload that is not of its content type."""
+    """A value that a content type cannot carry, or a payload that is not of its content type.
+
+    :ivar path: where the element that cannot be written stands in the value, like ``[0]["when"]``; empty for
+        the value itself; None where that is not known.
+    :ivar reason: what is wrong with it, beginning with a verb; empty where the message says all.
+    """
+
+    path: str | None = None
+    reason = ""
 
 
 class ConfigurationError(SlackerError, ValueError):

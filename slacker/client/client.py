@@ -21,7 +21,8 @@ from slacker.client.pending import PendingCall
 from slacker.client.remote import Namespace, RemoteFunction
 from slacker.client.staged import run_staged
 from slacker.content import Codec
-from slacker.errors import ConfigurationError, SlackerError
+from slacker.content.refusal import refused_arguments
+from slacker.errors import ConfigurationError, ContentError, SlackerError
 from slacker.interceptors.call import Call, Interceptor
 from slacker.interceptors.context import outgoing_extensions
 from slacker.interceptors.stages import Stages, drive
@@ -181,7 +182,10 @@ class Client:
             if connection is None:
                 return channel.wait(pending, timeout, partial(self._send, args, codec))
             codec = channel.codec_for(connection, codec)
-            data = codec.dumps(args)
+            try:
+                data = codec.dumps(args)
+            except ContentError as error:
+                raise refused_arguments(codec.name, pending.function, error) from None
             if connection.outgoing.paused or len(data) > channel.max_arguments:
                 channel.check_room(connection, pending, len(data))
         except SlackerError as error:
@@ -244,7 +248,10 @@ class Client:
         assert connection is not None
         try:
             codec = self._channel.codec_for(connection, codec)
-            data = codec.dumps(args)
+            try:
+                data = codec.dumps(args)
+            except ContentError as error:
+                raise refused_arguments(codec.name, call.function, error) from None
             self._channel.check_room(connection, call, len(data))
         except SlackerError as error:
             self._channel.pending.remove(call)

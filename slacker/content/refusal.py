@@ -34,21 +34,30 @@ class TooDeep(Refusal):
 
 def refused(content_type: str, value: object, refusal: Refusal) -> ContentError:
     """The error for the caller of ``dumps``: ``clj cannot carry this value: [0]["when"] is a …``."""
-    where = "it"
-    if not isinstance(refusal, TooDeep):
-        where = _where(_path_to(value, lambda element: element is refusal.element))
-    return ContentError(f"{content_type} cannot carry this value: {where} {refusal.reason}")
+    too_deep = isinstance(refusal, TooDeep)
+    path = "" if too_deep else _path_to(value, lambda element: element is refusal.element)
+    return _error(content_type, path, refusal.reason)
 
 
 def refused_text(content_type: str, value: object) -> ContentError:
     """The error for a value that holds a string or name with half a surrogate pair."""
-    where = _where(_path_to(value, _is_no_unicode))
-    reason = "holds half a surrogate pair, which is no Unicode text"
-    return ContentError(f"{content_type} cannot carry this value: {where} {reason}")
+    path = _path_to(value, _is_no_unicode)
+    return _error(content_type, path, "holds half a surrogate pair, which is no Unicode text")
 
 
-def _where(path: str | None) -> str:
-    return "something deep inside it" if path is None else path or "it"
+def refused_arguments(content_type: str, function: str, error: ContentError) -> ContentError:
+    """The error for a caller: ``clj cannot carry the arguments of n/f: args[0]["when"] is a …``."""
+    if not error.reason:
+        return ContentError(f"arguments of {function}: {error}")
+    where = "something deep inside args" if error.path is None else f"args{error.path}"
+    return ContentError(f"{content_type} cannot carry the arguments of {function}: {where} {error.reason}")
+
+
+def _error(content_type: str, path: str | None, reason: str) -> ContentError:
+    where = "something deep inside it" if path is None else path or "it"
+    error = ContentError(f"{content_type} cannot carry this value: {where} {reason}")
+    error.path, error.reason = path, reason
+    return error
 
 
 def unknown_type(element: object) -> Refusal:

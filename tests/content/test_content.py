@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from slacker import content
 from slacker.content import BY_ID, CODECS, Codec, dumps, get, loads
 from slacker.content.codec import MAX_DEPTH
-from slacker.content.refusal import Refusal, refused
+from slacker.content.refusal import Refusal, refused, refused_arguments
 from slacker.content.values import Keyword, List, Symbol, Tagged
 from slacker.errors import ContentError
 
@@ -227,6 +227,22 @@ class RefusalTests(SynchronousTestCase):
             deep = [deep]
         error = refused("msgpack", deep, Refusal(odd, "is odd"))
         self.assertEqual(str(error), "msgpack cannot carry this value: something deep inside it is odd")
+        told = refused_arguments("msgpack", "n/f", error)
+        self.assertIn("the arguments of n/f: something deep inside args is odd", str(told))
+
+    def test_of_a_call_it_names_the_function_and_the_argument(self) -> None:
+        for value, text in (
+            (
+                [{"when": object()}],
+                'json cannot carry the arguments of n/f: args[0]["when"] is of type object',
+            ),
+            (object(), "json cannot carry the arguments of n/f: args is of type object"),
+        ):
+            with self.assertRaises(ContentError) as caught:
+                dumps("json", value)
+            self.assertTrue(str(refused_arguments("json", "n/f", caught.exception)).startswith(text))
+        told = refused_arguments("json", "n/f", ContentError("no more memory"))
+        self.assertEqual(str(told), "arguments of n/f: no more memory")
 
     def test_inside_a_tagged_value(self) -> None:
         """It has a value."""
