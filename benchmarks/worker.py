@@ -8,6 +8,7 @@ that it hands to :func:`main`; everything else, the load too, is the same for al
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import resource
 import sys
@@ -115,7 +116,10 @@ def open_files() -> int:
 
 
 def obeying(obey: Callable[[dict[str, Any]], Deferred[Any]], start: Callable[[], Deferred[Any]]) -> None:
-    """Run the reactor until the standard input ends: begin with ``start``, print its answer, then obey."""
+    """Run the reactor until the standard input ends: begin with ``start``, print its answer, then obey.
+
+    What is loaded then is kept from the garbage collector, as ``twistd slacker`` keeps it.
+    """
     from twisted.internet import reactor
 
     open_files()
@@ -127,7 +131,12 @@ def obeying(obey: Callable[[dict[str, Any]], Deferred[Any]], start: Callable[[],
     def begin() -> None:
         orders = Orders(obey, stop)
         StandardIO(orders)
-        maybeDeferred(start).addCallbacks(orders.answer, orders.fail)
+        maybeDeferred(start).addCallback(loaded).addCallbacks(orders.answer, orders.fail)
+
+    def loaded(answer: Any) -> Any:
+        gc.collect()
+        gc.freeze()
+        return answer
 
     reactor.callWhenRunning(begin)
     reactor.run()
