@@ -81,8 +81,8 @@ class Member(StartedService):
             functions=_overview(self._server.functions.namespaces),
             addresses=", ".join(_shown(port.getHost()) for port in ports),
         )
-        # What was loaded stays. The garbage collector would look at all of it every few thousand calls, and keep
-        # everything else waiting for some tens of milliseconds.
+        # What was loaded stays. The garbage collector would look at all of it every few thousand calls, and
+        # keep everything else waiting for some tens of milliseconds.
         gc.collect()
         gc.freeze()
         if options["zk-wait"] is not None:
