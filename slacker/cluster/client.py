@@ -15,7 +15,7 @@ from slacker.client import Client, Namespace, RemoteFunction
 from slacker.client.names import seconds, whole, wire_name
 from slacker.client.pace import Pace
 from slacker.cluster.discovery import IDiscovery, StaticDiscovery
-from slacker.cluster.dispatch import UNSET, ClusterCall, Dispatcher, Options
+from slacker.cluster.dispatch import UNSET, Dispatcher, Options
 from slacker.cluster.grouping import check_grouping
 from slacker.cluster.layout import Layout
 from slacker.cluster.merging import check_merging
@@ -211,6 +211,7 @@ class ClusterClient:
                 or unavailable_value is not UNSET
             ):
                 of_client = {
+                    "timeout": timeout,
                     "content_type": content_type,
                     "extensions": {**(carried or {}), **(extensions or {})},
                     "interrupt_on_timeout": interrupt_on_timeout,
@@ -230,8 +231,7 @@ class ClusterClient:
             route = self._routes.routes.get(namespace) or self._follow(namespace, function)
         except (ConfigurationError, NotSent) as error:
             return fail(error)
-        call = ClusterCall(namespace, function, args, options, route, self._clock.seconds())
-        return self._dispatcher.dispatch(call)
+        return self._dispatcher.call(namespace, function, args, options, route)
 
     def namespace(self, name: str) -> Namespace[Deferred[Any]]:
         """The functions of a namespace as attributes and items."""

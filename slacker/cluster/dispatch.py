@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -40,6 +40,15 @@ class Options:
     timeout: float
     retries: int
     of_client: Mapping[str, Any]
+    """For each server's client, where the call says otherwise than the cluster's."""
+    plain: bool = field(init=False)
+    """Whether one server is asked by a policy, and its result is that of the call."""
+
+    @plain.default
+    def _(self) -> bool:
+        return (
+            self.results == "single" and isinstance(self.grouping, str) and self.grouping in ONE_SERVER
+        )
 
 
 @define(eq=False)
@@ -88,11 +97,31 @@ class Dispatcher:
         self._clock = clock
         self.closed = False
 
+    def call(
+        self, namespace: str, function: str, args: Sequence[Any], options: Options, route: Route
+    ) -> Deferred[Any]:
+        """Make a call; the Deferred fires once, with the merged result."""
+        began = self._clock.seconds()
+        if options.plain and not self._intercepted:
+            # The way of nearly all calls. What else belongs to one is put together when it has failed.
+            if route.stale:
+                route.refresh()
+            client: Client | None = ONE_SERVER[options.grouping](route, ())  # type: ignore[index]  # it is plain
+            if client is not None:
+                called = client.call(namespace, function, args, **options.of_client)
+                return self._routes.counted(client, called).addErrback(
+                    self._failed, client, namespace, function, args, options, route, began
+                )
+        return self.dispatch(ClusterCall(namespace, function, args, options, route, began))
+
+    def _failed(self, failure: Failure, client: Client, *of_call: Any) -> Failure | Deferred[Any]:
+        call = ClusterCall(*of_call)
+        return self._elsewhere(failure, call, cast(str, call.options.grouping), client)
+
     def dispatch(self, call: ClusterCall) -> Deferred[Any]:
-        """Make the call; the Deferred fires once, with the merged result."""
+        """Make this call, or make it again."""
         options = call.options
-        plain = options.results == "single" and _is_one_server(options.grouping) and not self._intercepted
-        if not plain and call.reducer is None:
+        if not (options.plain and not self._intercepted) and call.reducer is None:
             try:  # what is wrong about it is found before anything runs
                 call.reducer = reducer_of(options.results, call.namespace, call.function, call.args)
             except Exception as error:
@@ -173,12 +202,11 @@ class Dispatcher:
 
     def _on(self, client: Client, call: ClusterCall) -> Deferred[Any]:
         call.server = client
-        timeout = call.options.timeout
-        if call.late:  # what is left of it
-            timeout = max(call.began + timeout - self._clock.seconds(), 0.001)
-        called = client.call(
-            call.namespace, call.function, call.args, timeout=timeout, **call.options.of_client
-        )
+        of_client = call.options.of_client
+        if call.late:  # what is left of its time
+            left = call.began + call.options.timeout - self._clock.seconds()
+            of_client = {**of_client, "timeout": max(left, 0.001)}
+        called = client.call(call.namespace, call.function, call.args, **of_client)
         return self._routes.counted(client, called)
 
     def _elsewhere(
@@ -304,10 +332,6 @@ class Dispatcher:
             return f"{waited}: of its {len(view.servers)} servers {who}"
         known = ", ".join(view.servers[:3]) + (", …" if len(view.servers) > 3 else "")
         return f"{waited}: none of its {len(view.servers)} servers ({known}) is connected"
-
-
-def _is_one_server(grouping: str | Callable[..., Any]) -> bool:
-    return isinstance(grouping, str) and grouping in ONE_SERVER
 
 
 def _stage(value: Any, stage: Callable[[ClusterCall, Any], Any], call: ClusterCall) -> Any:
