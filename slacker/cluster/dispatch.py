@@ -46,9 +46,7 @@ class Options:
 
     @plain.default
     def _(self) -> bool:
-        return (
-            self.results == "single" and isinstance(self.grouping, str) and self.grouping in ONE_SERVER
-        )
+        return self.results == "single" and isinstance(self.grouping, str) and self.grouping in ONE_SERVER
 
 
 @define(eq=False)

@@ -42,8 +42,9 @@ from slacker.errors import ContentError
 #: such level is packed on its own and copied once more, and reading it takes 40 KiB of the C stack.
 MAX_EXTENSIONS = 32
 
-#: A packer whose buffer has grown beyond this many bytes is let go rather than kept.
-KEPT_BUFFER = 1024 * 1024
+#: A packer whose buffer has grown beyond this many bytes is let go rather than kept. (A new one for each
+#: large value would cost as much as writing it: fresh memory has to be mapped, page by page.)
+KEPT_BUFFER = 4 * 1024 * 1024
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

@@ -139,7 +139,8 @@ class Decoder:
                 return pos
             self._partial += piece
             pos += len(piece)
-        frames.append(_parse(bytes(self._partial), 0))
+        with memoryview(self._partial) as whole:
+            frames.append(_parse(whole, 0))
         self._partial.clear()
         self._start_frame()
         return pos
@@ -227,7 +228,7 @@ def _refusal(
     return ProtocolError(message, version=5 if version == 5 else 6, tid=tid, code=int(code))
 
 
-def _parse(data: bytes, pos: int) -> Frame:
+def _parse(data: bytes | memoryview, pos: int) -> Frame:
     """The frame at ``pos``, which is known to be whole and of a known version and type."""
     version, tid, kind = _HEADER.unpack_from(data, pos)
     try:
@@ -237,22 +238,24 @@ def _parse(data: bytes, pos: int) -> Frame:
         return Malformed(tid, reason, version)
 
 
-def _parse_request(data: bytes, pos: int, tid: int, version: int) -> Frame:
+def _parse_request(data: bytes | memoryview, pos: int, tid: int, version: int) -> Frame:
     function, end = _read_blob16(data, pos + 1)
     body = end + 4
     stop = body + _U32.unpack_from(data, end)[0]
     extensions = _parse_extensions(data, stop, version)
-    return Request(tid, _signed(data[pos]), str(function, "utf-8"), data[body:stop], extensions, version)
+    content_type = _signed(data[pos])
+    return Request(tid, content_type, str(function, "utf-8"), bytes(data[body:stop]), extensions, version)
 
 
-def _parse_response(data: bytes, pos: int, tid: int, version: int) -> Frame:
+def _parse_response(data: bytes | memoryview, pos: int, tid: int, version: int) -> Frame:
     body = pos + 6
     stop = body + _U32.unpack_from(data, pos + 2)[0]
     extensions = _parse_extensions(data, stop, version)
-    return Response(tid, _signed(data[pos]), _signed(data[pos + 1]), data[body:stop], extensions, version)
+    content_type, code = _signed(data[pos]), _signed(data[pos + 1])
+    return Response(tid, content_type, code, bytes(data[body:stop]), extensions, version)
 
 
-def _parse_extensions(data: bytes, pos: int, version: int) -> Extensions:
+def _parse_extensions(data: bytes | memoryview, pos: int, version: int) -> Extensions:
     if version == 5:
         return ()
     extensions = []
@@ -261,27 +264,27 @@ def _parse_extensions(data: bytes, pos: int, version: int) -> Extensions:
     for _ in range(count):
         identifier, size = _EXTENSION.unpack_from(data, pos)
         pos += 4 + size
-        extensions.append((identifier, data[pos - size : pos]))
+        extensions.append((identifier, bytes(data[pos - size : pos])))
     return tuple(extensions)
 
 
-def _parse_client_hello(data: bytes, pos: int, tid: int, version: int) -> Frame:
+def _parse_client_hello(data: bytes | memoryview, pos: int, tid: int, version: int) -> Frame:
     software, end = _read_blob16(data, pos)
     name, _ = _read_blob16(data, end)
     return ClientHello(str(software, "utf-8"), str(name, "utf-8"), tid, version)
 
 
-def _read_blob16(data: bytes, pos: int) -> tuple[bytes, int]:
+def _read_blob16(data: bytes | memoryview, pos: int) -> tuple[bytes, int]:
     begin = pos + 2
     end = begin + _U16.unpack_from(data, pos)[0]
-    return data[begin:end], end
+    return bytes(data[begin:end]), end
 
 
 def _signed(byte: int) -> int:
     return byte - 256 if byte > 127 else byte
 
 
-_PARSERS: dict[int, Callable[[bytes, int, int, int], Frame]] = {
+_PARSERS: dict[int, Callable[[bytes | memoryview, int, int, int], Frame]] = {
     0: _parse_request,
     1: _parse_response,
     2: lambda data, pos, tid, version: Ping(tid, version),

@@ -73,7 +73,7 @@ def encode_response(tid: int, content_type: int, code: int, data: bytes) -> byte
 
     :raises struct.error: when a number or length is out of range; the caller makes sure of both.
     """
-    return _RESPONSE.pack(6, tid, 1, content_type, code, len(data)) + data + b"\0"
+    return b"".join((_RESPONSE.pack(6, tid, 1, content_type, code, len(data)), data, b"\0"))
 
 
 def _encode_request(frame: Request) -> bytes:
