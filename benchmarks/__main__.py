@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from benchmarks import harness, joining, memory, results, start_up, targets
+from benchmarks import anatomy, harness, joining, memory, results, start_up, targets
 from benchmarks.results import Results
 from benchmarks.suites import CALLS, CONTENT, LARGE, SUITES, WAYS, Suite
 
@@ -26,11 +26,17 @@ def measure(suite: Suite, rounds: int, seconds: float) -> Results:
     return Results({suite.name: rows}, notes=suite.notes)
 
 
-def told(about: str, measured: Callable[[int], Results], rounds: int) -> Results:
+def _figures(found: Results) -> str:
+    return results.figures_table(found.figures.values())
+
+
+def told(
+    about: str, measured: Callable[[int], Results], rounds: int, table: Callable[[Results], str] = _figures
+) -> Results:
     """Measure what has figures, and print them."""
     print(f"\n{about}\n")
     found = measured(rounds)
-    print("\n".join([results.figures_table(found.figures.values()), *found.notes]), flush=True)
+    print("\n".join([table(found), *found.notes]), flush=True)
     return found
 
 
@@ -39,6 +45,7 @@ def parts(rounds: int, seconds: float) -> dict[str, Callable[[], Results]]:
     few = min(rounds, 3)
     return {
         **{suite.name: partial(measure, suite, rounds, seconds) for suite in SUITES},
+        "anatomy": partial(told, "what a call is made of", anatomy.measure, rounds, anatomy.table),
         "joining": partial(told, "a thousand servers join a cluster", joining.measure, few),
         "memory": partial(told, "memory of idle connections and pending calls", memory.measure, few),
         "start-up": partial(told, "how long it takes to start", start_up.measure, few),

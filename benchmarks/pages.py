@@ -10,9 +10,10 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
-from benchmarks import results, targets
+from benchmarks import anatomy, results, targets
 from benchmarks.harness import ROOT
 from benchmarks.results import Figure, Results
+from benchmarks.steps import DEFERRED
 from benchmarks.suites import CALLS, SUITES
 
 FOLDER = ROOT / "docs" / "performance"
@@ -58,6 +59,15 @@ def calls_table(found: Results) -> str:
     return _list_table([14, 10, 14, 14, 12, 12, 12, 12], rows)
 
 
+def anatomy_table(found: Results) -> str:
+    """What a call is made of, on both sides."""
+    rows: list[Sequence[str]] = [("", "µs of CPU per call", *anatomy.CONTENDERS)]
+    for side, what, costs in anatomy.rows(found):
+        cells = [what, *(f"{cost:.2f}" for cost in costs)]
+        rows.append((side, *(f"**{cell}**" if what == anatomy.WHOLE else cell for cell in cells)))
+    return _list_table([12, 64, 12, 12], rows)
+
+
 def figures_table(*names: str) -> Callable[[Results], str]:
     """The figures whose names begin so."""
 
@@ -86,7 +96,20 @@ def words(found: Results) -> str:
         assert row is not None
         said[f"{name} calls"] = f"{row.median('calls_per_second'):,.0f}"
         said[f"{name} cpu"] = _short(row.median("cpu_us"))
+    said |= {name: f"{value:.2f}" for name, value in anatomy_words(found).items()}
     return "".join(f".. |{name}| replace:: {value}\n" for name, value in said.items())
+
+
+def anatomy_words(found: Results) -> dict[str, float]:
+    """What the page's text says of what a call is made of, in µs."""
+    floor = {side: anatomy.cost(found, side, "floor") for side in anatomy.SIDES}
+    return {
+        "client": anatomy.cost(found, "client", "slacker"),
+        "deferred": anatomy.cost(found, "client", "slacker", DEFERRED),
+        "floor client": floor["client"],
+        "floor ends": sum(floor.values()),
+        "room": sum(floor.values()) / 0.8,  # the target of calls on the reactor
+    }
 
 
 def _short(value: float) -> str:
@@ -98,6 +121,7 @@ def _short(value: float) -> str:
 TABLES: dict[str, Callable[[Results], str]] = {
     "targets.txt": targets_table,
     "calls.txt": calls_table,
+    "anatomy.txt": anatomy_table,
     "joining.txt": figures_table("1,000 servers"),
     "memory.txt": figures_table("idle connection", "pending call"),
     "start-up.txt": figures_table("start-up"),
@@ -120,7 +144,7 @@ def write(found: Results) -> None:
 
 def main() -> int:
     found = Results()
-    for name in [*(suite.name for suite in SUITES), "joining", "memory", "start-up"]:
+    for name in [*(suite.name for suite in SUITES), "anatomy", "joining", "memory", "start-up"]:
         path = results.FOLDER / f"{name}.json"
         if not path.exists():
             print(f"{path} is missing: make bench-all measures everything", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks import joining, memory, results, start_up
+from benchmarks import anatomy, joining, memory, results, start_up
 from benchmarks.results import Figure
 
 
@@ -14,6 +14,18 @@ class FigureTests(SynchronousTestCase):
         self.assertEqual(len(found.figures), 6)
         self.assertGreater(found.figures["pending call, client"].median, 0)
         self.assertEqual(found.notes, ["memory: 20 idle connections"])
+
+    def test_a_call_is_taken_apart_on_both_sides(self) -> None:
+        found = anatomy.measure(1, runs=2)
+        rows = anatomy.rows(found)
+        for side in anatomy.SIDES:
+            steps = {what: costs for where, what, costs in rows if where == side}
+            self.assertEqual(list(steps)[-2:], [anatomy.REST, anatomy.WHOLE])
+            self.assertEqual(len(steps), 9)
+            for whole in steps[anatomy.WHOLE]:
+                self.assertGreater(whole, 0)
+        for _, what, _ in rows:
+            self.assertIn(what, anatomy.table(found))
 
     def test_servers_join_and_are_seen(self) -> None:
         found = joining.measure(1, servers=3)

@@ -23,6 +23,11 @@ class PagesTests(SynchronousTestCase):
         there = {path.name for path in pages.FOLDER.iterdir()} - {pages.SHOWN.name}
         self.assertEqual(shown, there)
 
+    def test_a_call_is_made_of_what_the_page_says(self) -> None:
+        said = pages.anatomy_words(results.load(pages.SHOWN))
+        self.assertGreater(said["client"], said["room"])
+        self.assertApproximates(said["deferred"], said["floor client"], 0.3 * said["floor client"])
+
     def test_pictures_are_small_and_know_no_date(self) -> None:
         for path in pages.FOLDER.glob("*.svg"):
             text = path.read_text("utf-8")
