@@ -86,7 +86,7 @@ class Story:
         self._test = test
         self._folder = folder
         # In the same order, because what a page sorts by address stays sorted.
-        first = free_ports(len(PORTS))
+        first = free_ports(test, len(PORTS))
         self._ports = {port: str(first + index) for index, port in enumerate(PORTS)}
         self._programs = 0
 

@@ -177,7 +177,8 @@ class Client:
             else:
                 seconds("timeout", timeout)
             pending = channel.new_call(wire_name(namespace, function))
-            pending.interrupt = interrupt
+            if interrupt:
+                pending.interrupt = True
             codec = None if content_type is None else codec_named(content_type)
             if connection is None:
                 return channel.wait(pending, timeout, partial(self._send, args, codec))

@@ -30,10 +30,11 @@ class PendingCall(Deferred[Any]):
     :ivar transmit: sends it once there is a connection; None when that has happened.
     """
 
-    tid = 0
-    name = b""
-    timeout = 0.0
-    deadline = 0.0
+    __slots__ = ("deadline", "name", "tid", "timeout")
+    tid: int
+    name: bytes
+    timeout: float
+    deadline: float
     receive: Callable[[Any], object] | None = None
     interrupt = False
     transmit: Callable[[PendingCall], None] | None = None  # (Deferred has a send of its own)

@@ -78,17 +78,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def free_ports(count: int) -> int:
-    """The first of so many consecutive TCP ports of which each was free a moment ago."""
+def free_ports(test: SynchronousTestCase, count: int) -> int:
+    """The first of so many consecutive TCP ports that are free, and that no other test is given meanwhile."""
     # Below those that the system gives to connections by itself.
     for first in random.sample(range(20_000, 32_000, count), 100):
-        with ExitStack() as probes:
+        with ExitStack() as probes, ExitStack() as reserved:
             try:
                 for port in range(first, first + count):
-                    probe = probes.enter_context(socket.socket())
-                    probe.bind(("127.0.0.1", port))
+                    probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                    # The port of this number for datagrams, which nobody uses, is kept until the test ends.
+                    held = reserved.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+                    held.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            test.addCleanup(reserved.pop_all().close)
             return first
     raise AssertionError(f"no {count} consecutive ports are free")
 

@@ -64,7 +64,7 @@ class Workers(TestCase):
 
     async def three_in_a_cluster(self) -> tuple[Child, ClusterClient, int]:
         """A supervisor of three, and a client that knows them all; the first one's port."""
-        port, zk = free_ports(3), free_port()
+        port, zk = free_ports(self, 3), free_port()
         child = self.twistd(
             *["--listen", f"tcp:{port}{LOOPBACK}", "--workers", "3"],
             *["--cluster", "c", "--zk", f"embedded:{zk}", "--zk-wait", "20", "--zk-session-timeout", "2"],
@@ -113,7 +113,7 @@ class ServingTests(Workers):
         zookeeper = twistd("slacker-zookeeper", "--listen", f"tcp:{(zk := free_port())}{LOOPBACK}")
         self.addCleanup(zookeeper.clean_up)
         child = self.twistd(
-            *["--listen", f"tcp:{(port := free_ports(3))}{LOOPBACK}", "--workers", "3"],
+            *["--listen", f"tcp:{(port := free_ports(self, 3))}{LOOPBACK}", "--workers", "3"],
             *["--cluster", "c", "--zk", f"127.0.0.1:{zk}", "--zk-wait", "20"],
         )
         await child.printed("3 workers serve")
@@ -136,7 +136,7 @@ class ServingTests(Workers):
         self.assertEqual(await looking.get_children(servers), [])
 
     async def test_what_they_say_is_in_the_log_with_their_names(self) -> None:
-        port = free_ports(2)
+        port = free_ports(self, 2)
         child = self.twistd("--listen", f"tcp:{port}{LOOPBACK}", "--workers", "2")
         await child.printed("2 workers serve")
         client = Client(f"127.0.0.1:{port + 1}")
@@ -149,7 +149,7 @@ class ServingTests(Workers):
         self.assertIn("[worker 1: slacker.tap.worker.Worker#info] serving functions", child.output)
 
     async def test_a_second_signal_ends_all_at_once(self) -> None:
-        port = free_ports(2)
+        port = free_ports(self, 2)
         child = self.twistd("--listen", f"tcp:{port}{LOOPBACK}", "--workers", "2")
         await child.printed("2 workers serve")
         client = Client(f"127.0.0.1:{port}")
@@ -164,7 +164,7 @@ class ServingTests(Workers):
         await until(lambda: not lives(pid), "the worker gone")
 
     async def test_a_signal_to_all_of_them_as_ctrl_c_sends_it_is_one_signal_to_each(self) -> None:
-        port = free_ports(2)
+        port = free_ports(self, 2)
         child = self.twistd("--listen", f"tcp:{port}{LOOPBACK}", "--workers", "2")
         await child.printed("2 workers serve")
         client = Client(f"127.0.0.1:{port}")
@@ -179,7 +179,7 @@ class ServingTests(Workers):
         self.assertNotIn("second signal", child.output)
 
     async def test_workers_do_not_outlive_a_supervisor_that_is_killed(self) -> None:
-        port = free_ports(2)
+        port = free_ports(self, 2)
         child = self.twistd("--listen", f"tcp:{port}{LOOPBACK}", "--workers", "2")
         await child.printed("2 workers serve")
         pids = []
@@ -212,7 +212,7 @@ class ServingTests(Workers):
     async def test_a_server_shut_down_by_its_manager_is_not_replaced_and_the_last_ends_the_supervisor(
         self,
     ) -> None:
-        port, zk = free_ports(2), free_port()
+        port, zk = free_ports(self, 2), free_port()
         child = self.twistd(
             *["--listen", f"tcp:{port}{LOOPBACK}", "--workers", "2", "--manager"],
             *["--cluster", "c", "--zk", f"embedded:{zk}"],
@@ -226,7 +226,7 @@ class ServingTests(Workers):
         self.assertEqual(await child.ended(), 0)
 
     async def test_a_daemon_has_workers_too(self) -> None:
-        port = free_ports(2)
+        port = free_ports(self, 2)
         files = ["--pidfile=daemon.pid", "--logfile=daemon.log"]
         enough = ["--expose", "functions", "--listen", f"tcp:{port}{LOOPBACK}", "--workers", "2"]
         daemon = Child.start([TWISTD, *files, "slacker", *enough], cwd=self.folder)
@@ -273,7 +273,7 @@ class MistakeTests(Workers):
     async def test_a_port_in_use_ends_all(self) -> None:
         from twisted.internet import reactor
 
-        port = free_ports(2)
+        port = free_ports(self, 2)
         taken = await TCP4ServerEndpoint(reactor, port + 1, interface="127.0.0.1").listen(
             Factory.forProtocol(Protocol)
         )
