@@ -24,7 +24,7 @@ ifdef COVERAGE
 	@.venv/test/bin/coverage combine --quiet
 	@.venv/test/bin/coverage report
 else
-	@.venv/test/bin/trial -j2 --reporter=text tests
+	@.venv/test/bin/trial -j3 --reporter=text tests
 endif
 
 soak: .venv/test/ready-$(VERSION)  ## the nights a cluster must survive (real ZooKeeper), and a minute of each fuzz target
