@@ -101,8 +101,8 @@ def conclude(found: Results, *, check: bool) -> bool:
         print(targets.table(found, measured))
     if not check:
         return False
-    wrong = targets.far_missed(found)
-    print("\n".join(["", *wrong]) if wrong else "\nNo target is far out of reach.")
+    wrong = targets.far_missed(found, results.load(results.SHOWN))
+    print("\n".join(["", *wrong]) if wrong else "\nNothing is far from its target or from what is shown.")
     return bool(wrong)
 
 

@@ -11,14 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from benchmarks import anatomy, results, targets
-from benchmarks.harness import ROOT
-from benchmarks.results import Figure, Results
+from benchmarks.results import SHOWN, Figure, Results
 from benchmarks.steps import DEFERRED
 from benchmarks.suites import CALLS, SUITES
 
-FOLDER = ROOT / "docs" / "performance"
-#: What was measured, as the page shows it.
-SHOWN = FOLDER / "results.json"
+FOLDER = SHOWN.parent
 
 _UNITS = {"s": (1000, "ms"), "bytes": (1, "bytes")}
 

@@ -12,9 +12,11 @@ from typing import Any
 
 from attrs import asdict, define, field
 
-from benchmarks.harness import Measurement, Row
+from benchmarks.harness import ROOT, Measurement, Row
 
 FOLDER = Path(__file__).parent / "results"
+#: What was measured, as the documentation shows it.
+SHOWN = ROOT / "docs" / "performance" / "results.json"
 
 
 def _machine() -> str:

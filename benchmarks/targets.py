@@ -12,7 +12,8 @@ from benchmarks.results import Results
 from benchmarks.suites import CALLS, CONTENT, KNOWN, LARGE, OTHERS, PROCESSES, WAYS, known_servers
 from slacker.cluster.grouping import ONE_SERVER
 
-#: A target that is watched before a release is missed when the median is worse than it by this factor.
+#: Before a release, no watched figure may be worse by this factor than its target, or than what the
+#: documentation shows if that misses the target. Generous, since a machine has its moods.
 MARGIN = 1.4
 
 
@@ -36,9 +37,15 @@ class Target:
         """Like ``≥ 0.80 of the floor``."""
         return f"{'≥' if self.at_least else '≤'} {self.bound:g} {self.unit}"
 
-    def met(self, value: float, margin: float = 1.0) -> bool:
-        """Whether this value meets it, or misses it by no more than a factor."""
-        return value * margin >= self.bound if self.at_least else value <= self.bound * margin
+    def met(self, value: float) -> bool:
+        """Whether this value meets it."""
+        return value >= self.bound if self.at_least else value <= self.bound
+
+    def far_from(self, value: float, shown: float, margin: float) -> bool:
+        """Whether this value misses it by more than a factor, where ``shown`` is what was measured before."""
+        if self.at_least:
+            return value * margin < min(self.bound, shown)
+        return value > max(self.bound, shown) * margin
 
 
 def _ratio(
@@ -202,8 +209,13 @@ def table(results: Results, targets: Sequence[Target] = TARGETS) -> str:
     return "\n".join(lines)
 
 
-def far_missed(results: Results, targets: Sequence[Target] = TARGETS, margin: float = MARGIN) -> list[str]:
-    """A sentence for each watched target that is missed by more than the margin, or was not measured."""
+def far_missed(
+    results: Results, shown: Results, targets: Sequence[Target] = TARGETS, margin: float = MARGIN
+) -> list[str]:
+    """A sentence for each watched target that is missed by more than the margin, or was not measured.
+
+    :param shown: what the documentation shows.
+    """
     wrong = []
     for target in targets:
         if not target.watched:
@@ -211,6 +223,10 @@ def far_missed(results: Results, targets: Sequence[Target] = TARGETS, margin: fl
         values = target.measured(results)
         if not values:
             wrong.append(f"{target.what}: not measured")
-        elif not target.met(median(values), margin):
-            wrong.append(f"{target.what}: {median(values):.4g}, where {target.text()} is the target")
+            continue
+        before = median(target.measured(shown) or [target.bound])
+        if target.far_from(median(values), before, margin):
+            wrong.append(
+                f"{target.what}: {median(values):.4g}, where {target.text()} is the target and {before:.4g} is shown"
+            )
     return wrong

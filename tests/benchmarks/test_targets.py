@@ -40,18 +40,28 @@ class TargetTests(SynchronousTestCase):
         self.assertEqual(told["function in a worker pool: echo 20, 40 in flight"], "met")
 
     def test_a_release_needs_them_only_nearly(self) -> None:
-        self.assertEqual(targets.far_missed(made_up()), [])
-        self.assertEqual(targets.far_missed(made_up(on_reactor=79.0)), [])
-        wrong = targets.far_missed(made_up(in_workers=20.0))
+        shown = made_up()
+        self.assertEqual(targets.far_missed(made_up(), shown), [])
+        self.assertEqual(targets.far_missed(made_up(on_reactor=79.0), shown), [])
+        wrong = targets.far_missed(made_up(in_workers=20.0), shown)
         self.assertIn(
             "function in a worker pool: echo 20, 40 in flight: 0.2, "
-            "where ≥ 0.4 of the floor's calls/s is the target",
+            "where ≥ 0.4 of the floor's calls/s is the target and 1 is shown",
             wrong,
         )
 
+    def test_one_that_was_missed_before_may_not_become_much_worse(self) -> None:
+        shown = made_up(on_reactor=40.0, interceptor=20.0)
+        self.assertEqual(targets.far_missed(made_up(on_reactor=30.0, interceptor=15.0), shown), [])
+        wrong = targets.far_missed(made_up(on_reactor=25.0, interceptor=8.0), shown)
+        self.assertTrue(any("no-op interceptor" in line for line in wrong), wrong)
+        self.assertTrue(any("function on the reactor: echo 20, 500" in line for line in wrong), wrong)
+
     def test_what_was_not_measured_is_not_met(self) -> None:
         self.assertIn("not measured", targets.table(Results()))
-        self.assertEqual(len(targets.far_missed(Results())), sum(each.watched for each in targets.TARGETS))
+        self.assertEqual(
+            len(targets.far_missed(Results(), Results())), sum(each.watched for each in targets.TARGETS)
+        )
 
 
 class ResultsTests(SynchronousTestCase):
