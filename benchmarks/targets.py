@@ -227,6 +227,7 @@ def far_missed(
         before = median(target.measured(shown) or [target.bound])
         if target.far_from(median(values), before, margin):
             wrong.append(
-                f"{target.what}: {median(values):.4g}, where {target.text()} is the target and {before:.4g} is shown"
+                f"{target.what}: {median(values):.4g}, where {target.text()} is the target "
+                f"and {before:.4g} is shown"
             )
     return wrong
