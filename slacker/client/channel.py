@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 
 from slacker import content
@@ -13,8 +13,8 @@ from slacker.client.connection import ClientConnection, lost
 from slacker.client.link import Link
 from slacker.client.pace import Pace
 from slacker.client.pending import PendingCall, PendingCalls
-from slacker.errors import BacklogOverflow, CallTimeout, NotSent, ProtocolError, SlackerError
-from slacker.wire import Error, Interrupt, Request, Response, encode
+from slacker.errors import BacklogOverflow, CallTimeout, NotSent
+from slacker.wire import Interrupt, encode
 
 OURS = "txslacker/"
 _CLOSED = "the client was closed"
@@ -70,7 +70,8 @@ class Channel:
             pace=pace,
         )
         self._codec = codec
-        self._cancel = self._cancelled  # bound once, and not for every call
+        #: The canceller of every pending call; bound once, and not for each.
+        self.cancel = self._cancelled
         self._interrupt_any_peer = interrupt_any_peer
         self._changed = changed
 
@@ -80,11 +81,15 @@ class Channel:
         :raises BacklogOverflow: if too many are.
         """
         if len(self.pending.calls) >= self.backlog:
-            text = f"{self.backlog} calls wait for {self.address} already; slow down, or raise backlog"
-            raise BacklogOverflow(text, server=self.address)
-        call = PendingCall(self._cancel)
+            raise self.overflow()
+        call = PendingCall(self.cancel)
         call.name = name
         return call
+
+    def overflow(self) -> BacklogOverflow:
+        """The error of a call that finds too many before it."""
+        text = f"{self.backlog} calls wait for {self.address} already; slow down, or raise backlog"
+        return BacklogOverflow(text, server=self.address)
 
     def wait(
         self, call: PendingCall, timeout: float | None, send: Callable[[PendingCall], None]
@@ -98,9 +103,7 @@ class Channel:
         return call
 
     def when_connected(self, function: str, timeout: float) -> Deferred[ClientConnection]:
-        """Fires with the connection, as soon as there is one; fails with NotSent."""
-        if self.link.connection is not None:
-            return succeed(self.link.connection)
+        """While there is no connection: fires with it as soon as there is one; fails with NotSent."""
         try:
             call = self.new_call(function.encode())
         except BacklogOverflow as error:
@@ -111,30 +114,6 @@ class Channel:
             call.callback(self.link.connection)
 
         return self.wait(call, timeout, ready)
-
-    def ask(
-        self, request: Request, timeout: float, *, interrupt: bool, forget: bool
-    ) -> Deferred[Response | Error | None]:
-        """Send a request under an id of its own; fires with the answer as it comes, or with None at once."""
-        connection = self.link.connection
-        try:
-            call = self.new_call(request.function.encode())
-            if connection is None:
-                raise self.not_sent(call, "the connection has just broken")
-            self.check_room(connection, call, len(request.data))
-            request.tid = self.pending.add(call, timeout)
-            data = encode(request)
-        except ProtocolError as error:  # what the format cannot hold
-            self.pending.remove(call)
-            return fail(error)
-        except SlackerError as error:
-            return fail(error)
-        call.receive = call.callback
-        call.interrupt = interrupt
-        if forget:
-            self.pending.remove(call)
-        connection.send(data)
-        return succeed(None) if forget else call
 
     def codec_for(self, connection: ClientConnection, codec: content.Codec | None) -> content.Codec:
         """The codec of a call that names this one, or none.

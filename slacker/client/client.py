@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, cast
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 
@@ -19,13 +19,13 @@ from slacker.client.names import codec_named, seconds, whole, wire_name
 from slacker.client.pace import Pace
 from slacker.client.pending import PendingCall
 from slacker.client.remote import Namespace, RemoteFunction
-from slacker.client.staged import run_staged
+from slacker.client.staged import StagedCall
 from slacker.content import Codec
 from slacker.content.refusal import refused_arguments
 from slacker.errors import ConfigurationError, ContentError, SlackerError
 from slacker.interceptors.call import Call, Interceptor
 from slacker.interceptors.context import outgoing_extensions
-from slacker.interceptors.stages import Stages, drive
+from slacker.interceptors.stages import Stages
 from slacker.tls import ClientTls
 from slacker.wire import DEFAULT_MAX_FRAME, InspectCommand, Request, encode, encode_request
 
@@ -159,15 +159,8 @@ class Client:
         carried = outgoing_extensions()
         interrupt = self._interrupt_on_timeout if interrupt_on_timeout is None else interrupt_on_timeout
         if self._staged or carried or extensions or fire_and_forget:
-            call = Call(
-                namespace,
-                function,
-                args,
-                content_type=content_type or "",
-                extensions={**(carried or {}), **(extensions or {})},
-                peer=self.address,
-                timeout=self._channel.timeout if timeout is None else timeout,
-            )
+            carried = {**(carried or {}), **(extensions or {})}
+            call = Call(namespace, function, args, None, content_type or "", carried, self.address, timeout)
             return self._call_staged(call, interrupt, fire_and_forget)
         channel = self._channel
         connection = channel.link.connection
@@ -261,11 +254,14 @@ class Client:
             connection.send(self._encode_request(call.tid, codec.wire_id, call.name, data))
 
     def _call_staged(self, call: Call, interrupt: bool, forget: bool) -> Deferred[Any]:
+        channel = self._channel
         try:
-            outcome = drive(run_staged(self._channel, self._stages, call, interrupt=interrupt, forget=forget))
-        except Exception as error:
+            call.timeout = channel.timeout if call.timeout is None else seconds("timeout", call.timeout)
+        except ConfigurationError as error:
             return fail(error)
-        return outcome if isinstance(outcome, Deferred) else succeed(outcome)
+        staged = StagedCall(channel, self._stages, call, interrupt=interrupt, forget=forget)
+        staged.start()
+        return staged
 
 
 def _endpoint(reactor: object, host: str, port: int, timeout: float) -> IStreamClientEndpoint:

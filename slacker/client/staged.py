@@ -2,74 +2,190 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextvars import Context, copy_context
+from types import coroutine
 from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from slacker import content
 from slacker.client.answers import error_of, value_of
 from slacker.client.channel import Channel
-from slacker.client.names import codec_named, seconds, wire_name
+from slacker.client.connection import ClientConnection
+from slacker.client.names import codec_named, wire_name
+from slacker.client.pending import PendingCall
 from slacker.errors import ConfigurationError, ContentError
 from slacker.interceptors.call import Call
 from slacker.interceptors.stages import Stages, backward, forward
-from slacker.wire import Error, Request, Response
+from slacker.wire import Error, Request, Response, encode, encode_request
 from slacker.wire.frames import Extensions
 
 _IDS = range(-(2**15), 2**15)
 _MOST_EXTENSIONS = 127  # their number is a signed byte
 
+#: What the way of a call pauses for: a Deferred, or the answer to a request that is to be sent.
+_Pause = Deferred[Any] | tuple[ClientConnection, bytes]
+_Way = Coroutine[_Pause, Any, Any]
 
-async def run_staged(channel: Channel, stages: Stages, call: Call, *, interrupt: bool, forget: bool) -> Any:
-    """The way of one such call: ``pre``, encode, ``before``, ask, ``after``, decode, ``post``.
+
+class StagedCall(PendingCall):
+    """One such call. It fires at the end of its way, on which it is pending from request to answer.
+
+    The way is a coroutine, which this drives: what becomes of the call while it is pending is sent or thrown
+    into it. So a call whose stages do not wait costs no Deferred beside the one that its caller holds.
 
     :param call: with everything that the caller said; ``timeout`` is set.
     :param interrupt: tell the server when the call times out.
     :param forget: do not wait for an answer.
     """
-    answer: Response | Error | None = None
-    if call.timeout is not None:
-        seconds("timeout", call.timeout)
-    deadline = channel.seconds() + (call.timeout or channel.timeout)
-    try:
-        await forward(stages.pre, call)
-        if not call.ended:
-            deadline = min(deadline, channel.seconds() + (call.timeout or channel.timeout))
-            connection = await channel.when_connected(call.name, deadline - channel.seconds())
-            named = codec_named(call.content_type) if call.content_type else None
-            codec = channel.codec_for(connection, named)
-            call.content_type = codec.name
-            if call.data is None:
-                call.data = codec.dumps(call.args)
-            await forward(stages.before, call)
-        if not call.ended:
-            request = Request(
-                0,
-                codec.wire_id,
-                wire_name(call.namespace, call.function).decode(),
-                call.data or b"",
-                encode_extensions(codec, call.extensions),
-                channel.version,
-            )
-            left = max(deadline - channel.seconds(), 0.001)
-            answer = await channel.ask(request, left, interrupt=interrupt, forget=forget)
-            if answer is not None:
-                call.answer = answer.data if isinstance(answer, Response) else b""
-    except Exception as error:
-        call.error = error
-    await backward(stages.after, call)
-    if answer is not None and call.error is None and not call.ended:
-        _decode(channel.address, call, answer)
-    await backward(stages.post, call)
-    if call.error is not None:
-        raise call.error
-    return call.result
+
+    def __init__(
+        self, channel: Channel, stages: Stages, call: Call, *, interrupt: bool, forget: bool
+    ) -> None:
+        PendingCall.__init__(self, channel.cancel)  # by name: super() would take as long again
+        self.interrupt = interrupt
+        self._channel = channel
+        self._way: _Way = self._go(stages, call, forget)
+        self._context: Context | None = None  # that of the caller, from the first pause on
+        self._waiting: Deferred[Any] | None = None  # what the way pauses for, save the answer
+        self._pending = False
+
+    def start(self) -> None:
+        """Set out; to be called once."""
+        self._go_on(self._way.send, None)
+
+    async def _go(self, stages: Stages, call: Call, forget: bool) -> Any:
+        """``pre``, encode, ``before``, ask, ``after``, decode, ``post``."""
+        channel = self._channel
+        answer: Response | Error | None = None
+        timeout = call.timeout or channel.timeout
+        deadline = channel.seconds() + timeout
+        try:
+            if (later := forward(stages.pre, call)) is not None:
+                await later
+            if not call.ended:
+                if call.timeout != timeout:
+                    deadline = min(deadline, channel.seconds() + (call.timeout or channel.timeout))
+                connection = channel.link.connection
+                if connection is None:
+                    connection = await channel.when_connected(call.name, deadline - channel.seconds())
+                named = codec_named(call.content_type) if call.content_type else None
+                codec = channel.codec_for(connection, named)
+                call.content_type = codec.name
+                if call.data is None:
+                    call.data = codec.dumps(call.args)
+                if (later := forward(stages.before, call)) is not None:
+                    await later
+            if not call.ended:
+                connection, request = self._enter(call, codec, deadline)
+                if forget:
+                    channel.pending.remove(self)
+                    connection.send(request)
+                else:
+                    answer = await _answer(connection, request)
+                    call.answer = answer.data if isinstance(answer, Response) else b""
+        except Exception as error:
+            call.error = error
+        if (later := backward(stages.after, call)) is not None:
+            await later
+        if answer is not None and call.error is None and not call.ended:
+            _decode(channel.address, call, answer)
+        if (later := backward(stages.post, call)) is not None:
+            await later
+        if call.error is not None:
+            raise call.error
+        if call.ended and isinstance(call.result, Deferred):
+            return await call.result
+        return call.result
+
+    def _enter(self, call: Call, codec: content.Codec, deadline: float) -> tuple[ClientConnection, bytes]:
+        """Take a place in the table of pending calls: what to send, and on which connection."""
+        channel = self._channel
+        extensions = encode_extensions(codec, call.extensions) if call.extensions else ()
+        self.name = wire_name(call.namespace, call.function)
+        data = call.data or b""
+        if len(channel.pending.calls) >= channel.backlog:
+            raise channel.overflow()
+        connection = channel.link.connection
+        if connection is None:
+            raise channel.not_sent(self, "the connection has just broken")
+        if connection.outgoing.paused or len(data) > channel.max_arguments:
+            channel.check_room(connection, self, len(data))
+        tid = channel.pending.add(self, max(deadline - channel.seconds(), 0.001))
+        try:
+            if extensions or channel.version != 6:
+                function = self.name.decode()
+                request = encode(Request(tid, codec.wire_id, function, data, extensions, channel.version))
+            else:
+                request = encode_request(tid, codec.wire_id, self.name, data)
+        except Exception:  # what the format cannot hold
+            channel.pending.remove(self)
+            raise
+        return connection, request
+
+    # What drives it
+
+    def receive(self, answer: Response | Error) -> None:
+        """The answer is there."""
+        self._pending = False
+        self._go_on(self._way.send, answer)
+
+    def errback(self, fail: Failure | BaseException | None = None) -> None:
+        """There will be no answer, which the stages hear of before the caller does."""
+        if not self._pending:  # one of its own stages has cancelled it
+            super().errback(fail)
+            return
+        self._pending = False
+        failure = fail if isinstance(fail, Failure) else Failure(fail)
+        self._go_on(self._way.throw, failure.value)
+
+    def cancel(self) -> None:
+        """The caller does not want it any more, which the stages hear of, too."""
+        if self._waiting is None:
+            super().cancel()
+        else:
+            self._waiting.cancel()
+
+    def _go_on(self, step: Callable[[Any], _Pause], value: Any) -> None:
+        try:
+            pause = step(value) if self._context is None else self._context.run(step, value)
+            if self._context is None:
+                self._context = copy_context()
+            if isinstance(pause, tuple):
+                connection, request = pause
+                self._pending = True
+                connection.send(request)
+            else:
+                self._waiting = pause
+                pause.addBoth(self._waited)
+        except StopIteration as end:
+            if not self.called:  # cancelled by one of its own stages
+                self.callback(end.value)
+        except BaseException:
+            if not self.called:
+                super().errback(Failure())
+
+    def _waited(self, outcome: Any) -> None:
+        self._waiting = None
+        if isinstance(outcome, Failure):
+            self._go_on(self._way.throw, outcome.value)
+        else:
+            self._go_on(self._way.send, outcome)
+
+
+@coroutine
+def _answer(connection: ClientConnection, request: bytes) -> Generator[_Pause, Any, Response | Error]:
+    answer: Response | Error = yield connection, request
+    return answer
 
 
 def _decode(server: str, call: Call, answer: Response | Error) -> None:
     try:
         if isinstance(answer, Response):
             answer.data = call.answer or b""
-            call.extensions = _decode_extensions(answer)
+            call.extensions = _decode_extensions(answer) if answer.extensions else {}
         if isinstance(answer, Response) and answer.code == 0:
             call.result = value_of(answer)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextvars import copy_context
 from typing import Any
 
@@ -13,16 +13,19 @@ from slacker.interceptors.call import Call, Interceptor
 
 Stage = Callable[[Call], Any]
 
+#: Stages in the order in which they run: the first, and the others, which are at hand wherever one waits.
+Chain = tuple[Stage, "Chain"] | None
+
 
 class Stages:
     """The stages that interceptors really have, in the order in which they run."""
 
     def __init__(self, interceptors: Sequence[Interceptor]) -> None:
         back = list(reversed(interceptors))
-        self.pre = stages_of(interceptors, "pre")
-        self.before = stages_of(interceptors, "before")
-        self.after = stages_of(back, "after")
-        self.post = stages_of(back, "post")
+        self.pre = _chain(stages_of(interceptors, "pre"))
+        self.before = _chain(stages_of(interceptors, "before"))
+        self.after = _chain(stages_of(back, "after"))
+        self.post = _chain(stages_of(back, "post"))
 
     def __bool__(self) -> bool:
         return bool(self.pre or self.before or self.after or self.post)
@@ -38,25 +41,58 @@ def stages_of(interceptors: Iterable[object], name: str) -> list[Callable[..., A
     return found
 
 
-async def forward(stages: Iterable[Stage], call: Call) -> None:
-    """Run stages on the way there, until one ends the call. Raises what they raise."""
-    for stage in stages:
+def _chain(stages: Sequence[Stage]) -> Chain:
+    chain: Chain = None
+    for stage in reversed(stages):
+        chain = (stage, chain)
+    return chain
+
+
+def forward(stages: Chain, call: Call) -> Awaitable[None] | None:
+    """Run stages on the way there, until one ends the call. Raises what they raise.
+
+    :return: None, or from the first stage on that waits, the rest of it.
+    """
+    while stages is not None:
+        stage, stages = stages
         outcome = stage(call)
         if outcome is not None:
-            await outcome
+            return _forward_later(outcome, stages, call)
         if call.ended:
-            return
+            break
+    return None
 
 
-async def backward(stages: Iterable[Stage], call: Call) -> None:
-    """Run stages on the way back, all of them. What one raises is the call's error from then on."""
-    for stage in stages:
+async def _forward_later(outcome: Awaitable[Any], rest: Chain, call: Call) -> None:
+    await outcome
+    if not call.ended and (later := forward(rest, call)) is not None:
+        await later
+
+
+def backward(stages: Chain, call: Call) -> Awaitable[None] | None:
+    """Run stages on the way back, all of them. What one raises is the call's error from then on.
+
+    :return: as :func:`forward`.
+    """
+    while stages is not None:
+        stage, stages = stages
         try:
             outcome = stage(call)
-            if outcome is not None:
-                await outcome
         except Exception as error:
             call.error = error
+        else:
+            if outcome is not None:
+                return _backward_later(outcome, stages, call)
+    return None
+
+
+async def _backward_later(outcome: Awaitable[Any], rest: Chain, call: Call) -> None:
+    try:
+        await outcome
+    except Exception as error:
+        call.error = error
+    if (later := backward(rest, call)) is not None:
+        await later
 
 
 def drive(coroutine: Coroutine[Deferred[Any], Any, Any]) -> Any:

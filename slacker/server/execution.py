@@ -178,7 +178,7 @@ class Execution:
     ) -> Outcome | None:
         view = CurrentCall(request, codec, caller.peer)
         outcome = drive(staged.run(caller, request, codec, view))
-        if isinstance(outcome, Deferred):
-            self._await(caller, request, outcome, view)
-            return None
-        return cast(Outcome, outcome)
+        if outcome.__class__ is tuple:
+            return cast(Outcome, outcome)
+        self._await(caller, request, outcome, view)
+        return None

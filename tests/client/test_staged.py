@@ -72,6 +72,14 @@ class InterceptorTests(ClientTestCase):
         self.assertEqual(self.result(self.ask(Changes(), answer=answer)), ["changed", {16: Keyword("b")}])
         self.assertEqual(self.request, Request(1, CLJ, "n/g", b"[2] ", ((16, b":a"),)))
 
+    def test_a_stage_may_encode_the_arguments_itself(self) -> None:
+        class Encodes(Interceptor):
+            def pre(self, call: Call) -> None:
+                call.data = b"[:itself]"
+
+        self.assertEqual(self.result(self.ask(Encodes())), "x")
+        self.assertEqual(self.request, Request(1, CLJ, "n/f", b"[:itself]"))
+
     def test_a_call_may_end_before_it_is_sent(self) -> None:
         class Ends(Interceptor):
             def pre(self, call: Call) -> None:

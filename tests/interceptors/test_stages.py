@@ -38,14 +38,20 @@ class StagesTests(SynchronousTestCase):
         self.stages = Stages([Noting("a", self.notes), Interceptor(), Noting("b", self.notes)])
         self.call = Call("n", "f")
 
-    def run_all(self) -> None:
-        async def all_stages() -> None:
-            await forward(self.stages.pre, self.call)
-            await forward(self.stages.before, self.call)
-            await backward(self.stages.after, self.call)
-            await backward(self.stages.post, self.call)
+    def finish(self, later: Any) -> None:
+        """What a run has left, which waits for nothing here."""
 
-        drive(all_stages())
+        async def rest() -> None:
+            if later is not None:
+                await later
+
+        self.assertIsNone(drive(rest()))
+
+    def run_all(self) -> None:
+        self.finish(forward(self.stages.pre, self.call))
+        self.finish(forward(self.stages.before, self.call))
+        self.finish(backward(self.stages.after, self.call))
+        self.finish(backward(self.stages.post, self.call))
 
     def test_they_run_in_order_on_the_way_there_and_in_reverse_on_the_way_back(self) -> None:
         self.run_all()
@@ -62,7 +68,7 @@ class StagesTests(SynchronousTestCase):
                 call.end("early")
 
         stages = Stages([Ends(), Noting("b", self.notes)])
-        drive(forward(stages.pre, self.call))
+        self.finish(forward(stages.pre, self.call))
         self.assertEqual((self.notes, self.call.result, self.call.ended), ([], "early", True))
 
     def test_an_error_on_the_way_back_becomes_the_calls_error_and_the_others_still_run(self) -> None:
@@ -71,9 +77,34 @@ class StagesTests(SynchronousTestCase):
                 raise ValueError("no")
 
         stages = Stages([Noting("a", self.notes), Fails()])
-        drive(backward(stages.after, self.call))
+        self.finish(backward(stages.after, self.call))
         self.assertIsInstance(self.call.error, ValueError)
         self.assertEqual(self.notes, ["after a"])
+
+    def test_one_that_does_not_wait_leaves_nothing_to_be_awaited(self) -> None:
+        stages = Stages([Noting("a", self.notes), Noting("b", self.notes)])
+        self.assertIsNone(forward(stages.pre, self.call))
+        self.assertEqual(self.notes, ["pre a", "pre b"])
+        self.assertIsNone(backward(None, self.call))
+
+    def test_one_that_waits_may_end_the_call_or_fail(self) -> None:
+        class Steps(Interceptor):
+            async def pre(self, call: Call) -> None:
+                pass
+
+        class Ends(Interceptor):
+            async def pre(self, call: Call) -> None:
+                call.end("early")
+
+            async def after(self, call: Call) -> None:
+                raise ValueError("no")
+
+        stages = Stages([Noting("a", self.notes), Steps(), Ends(), Noting("b", self.notes)])
+        self.finish(forward(stages.pre, self.call))
+        self.assertEqual((self.notes, self.call.result), (["pre a"], "early"))
+        self.finish(backward(stages.after, self.call))
+        self.assertIsInstance(self.call.error, ValueError)
+        self.assertEqual(self.notes, ["pre a", "after b", "after a"])
 
 
 class DriveTests(SynchronousTestCase):

@@ -163,19 +163,43 @@ class InterceptorTests(StagedTestCase):
                 self.assertEqual(peer.ask(request), plain.ask(request), (name, data))
 
     def test_a_stage_may_take_its_time_and_the_call_counts_as_running(self) -> None:
-        waiting: Deferred[None] = Deferred()
-
         class Waits(Interceptor):
-            def before(self, call: Call) -> Any:
-                return waiting
+            def __init__(self, stage: str) -> None:
+                self.waiting: Deferred[None] = Deferred()
+                setattr(self, stage, lambda call: self.waiting)
 
-        peer = self.serve(Waits())
-        peer.send(Request(1, CLJ, "r/echo", b"[1]"))
-        self.assertEqual((peer.answers(), self.server.calls_running), ([], 1))
-        waiting.callback(None)
+        for stage in ("pre", "before", "after", "post"):
+            waits = Waits(stage)
+            peer = self.serve(waits)
+            peer.send(Request(1, CLJ, "r/echo", b"[1]"))
+            self.assertEqual((peer.answers(), self.server.calls_running), ([], 1))
+            waits.waiting.callback(None)
+            peer.pump()
+            self.assertEqual(peer.answers(), [Response(1, CLJ, 0, b"1")])
+            self.assertEqual(self.server.calls_running, 0)
+
+    def test_a_stage_may_decode_the_arguments_itself(self) -> None:
+        class Decodes(Interceptor):
+            def pre(self, call: Call) -> None:
+                call.args = [2]
+
+        self.assertEqual(self.ask(self.serve(Decodes()), "echo", b"["), [Response(1, CLJ, 0, b"2")])
+
+    def test_functions_may_take_their_time_too(self) -> None:
+        waiting: Deferred[Any] = Deferred()
+        failing: Deferred[Any] = Deferred()
+
+        async def wait() -> Any:
+            return await waiting
+
+        peer = self.serve(CallStatistics(), exposed={"wait": wait, "fail": lambda: failing})
+        self.assertEqual(peer.ask(Request(1, CLJ, "r/wait", b""), Request(2, CLJ, "r/fail", b"")), [])
+        waiting.callback("x")
+        failing.errback(NotSent("of a call of its own"))
         peer.pump()
-        self.assertEqual(peer.answers(), [Response(1, CLJ, 0, b"1")])
-        self.assertEqual(self.server.calls_running, 0)
+        first, second = peer.answers()
+        self.assertEqual(first, Response(1, CLJ, 0, b'"x"'))
+        self.assertIn("NotSent", self.value(second))
 
     def test_limits_hold(self) -> None:
         peer = self.serve(CallStatistics(), limits=Limits(max_in_flight=1), threads=1, queue_size=0)
