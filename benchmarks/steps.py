@@ -93,7 +93,7 @@ def client_steps(client: Client) -> list[Step]:
     channel = client._channel
     connection = channel.link.connection
     assert connection is not None
-    cancel = channel._cancel
+    cancel = channel.cancel
     outgoing = Outgoing(_Sink(), _nothing)
     decoder = Decoder()
     pack = msgpack.Packer().pack
