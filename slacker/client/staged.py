@@ -16,6 +16,7 @@ from slacker.client.channel import Channel
 from slacker.client.connection import ClientConnection
 from slacker.client.names import codec_named, wire_name
 from slacker.client.pending import PendingCall
+from slacker.content.refusal import refused_arguments
 from slacker.errors import ConfigurationError, ContentError
 from slacker.interceptors.call import Call
 from slacker.interceptors.stages import Stages, backward, forward
@@ -75,7 +76,10 @@ class StagedCall(PendingCall):
                 codec = channel.codec_for(connection, named)
                 call.content_type = codec.name
                 if call.data is None:
-                    call.data = codec.dumps(call.args)
+                    try:
+                        call.data = codec.dumps(call.args)
+                    except ContentError as error:
+                        raise refused_arguments(codec.name, call.name, error) from None
                 if (later := forward(stages.before, call)) is not None:
                     await later
             if not call.ended:

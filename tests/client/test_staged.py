@@ -177,6 +177,12 @@ class ExtensionTests(ClientTestCase):
         self.failure(client.call("n", "f", extensions={1: object()}), ContentError)
         self.assertEqual((server.received(), client.in_flight), ([], 0))
 
+    def test_an_argument_that_cannot_be_written_is_named_as_in_any_call(self) -> None:
+        client, server = self.greeted()
+        error = self.failure(client.call("n", "f", [{"when": object()}], extensions={1: 2}), ContentError)
+        self.assertIn('the arguments of n/f: args[0]["when"] is of type object', str(error))
+        self.assertEqual((server.received(), client.in_flight), ([], 0))
+
 
 class OptionTests(ClientTestCase):
     def test_fire_and_forget_ends_when_the_call_is_sent(self) -> None:
