@@ -17,7 +17,16 @@ from slacker.interceptors.stages import Stages, drive
 from slacker.server.context import CurrentCall
 from slacker.server.functions import Function
 from slacker.server.pipeline import SUCCESS, Outcome, decode, encode_result, failure
-from slacker.server.running import LATER, AwaitedCall, Caller, PoolCall, RunningCall, key_of, refuse_later
+from slacker.server.running import (
+    LATER,
+    NOW,
+    AwaitedCall,
+    Caller,
+    PoolCall,
+    RunningCall,
+    key_of,
+    refuse_later,
+)
 from slacker.server.staged import StagedCalls
 from slacker.server.workers import Workers
 from slacker.wire import Request, ResultCode
@@ -103,7 +112,7 @@ class Execution:
         """
         try:
             result = function.call(*decode(codec, request.data, request.function))
-            if isinstance(result, LATER):
+            if type(result) not in NOW and isinstance(result, LATER):
                 return later(result, codec, request)
             return SUCCESS, encode_result(codec, result, request.function, self._max_frame)
         except BaseException as error:  # whatever a function raises, SystemExit too, belongs to its caller

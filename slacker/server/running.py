@@ -22,6 +22,9 @@ from slacker.wire import Request, ResultCode
 #: What a function may return instead of a result, on the reactor.
 LATER = (Deferred, CoroutineType)
 
+#: What is none of these, without asking further: Deferred is an abstract class, which takes long to say no.
+NOW = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
+
 CANCELED: Outcome = (int(ResultCode.CANCELED), b"")
 
 
@@ -129,7 +132,7 @@ class PoolJob:
             return
         try:
             self.result = self.call()
-            if isinstance(self.result, LATER):
+            if type(self.result) not in NOW and isinstance(self.result, LATER):
                 refuse_later(self.result)
         except BaseException as error:  # whatever a function raises, SystemExit too, belongs to its caller
             self.result = Failure(Raised(error))

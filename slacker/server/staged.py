@@ -18,7 +18,7 @@ from slacker.interceptors.stages import Stages, backward, forward
 from slacker.server.context import CurrentCall, decode_extensions
 from slacker.server.functions import Function
 from slacker.server.pipeline import SUCCESS, Outcome, decode, encode_result, failure, refusal
-from slacker.server.running import LATER, Caller, PoolJob, Raised
+from slacker.server.running import LATER, NOW, Caller, PoolJob, Raised
 from slacker.wire import Request
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class StagedCalls:
         token = incoming.set(view)
         try:
             result = function.call(*args)
-            if isinstance(result, LATER):
+            if type(result) not in NOW and isinstance(result, LATER):
                 outcome = Deferred.fromCoroutine(result) if isinstance(result, CoroutineType) else result
                 return outcome.addErrback(_wrap), True
             return result, False
