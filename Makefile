@@ -50,7 +50,7 @@ docs: .venv/docs/ready-$(VERSION)  ## the documentation, into docs/_build
 bench: .venv/bench/ready-$(VERSION)  ## a minute: calls per second, beside a bare Twisted exchange
 	@.venv/bench/bin/python -m benchmarks
 
-bench-all: .venv/bench/ready-$(VERSION)  ## all that is measured, and which targets are met (fifteen minutes)
+bench-all: .venv/bench/ready-$(VERSION)  ## all that is measured, and which targets are met (some eleven minutes)
 	@.venv/bench/bin/python -m benchmarks.content; status=$$?; \
 		.venv/bench/bin/python -m benchmarks all && exit $$status
 

@@ -70,6 +70,8 @@ class Outgoing:
         self._transport.unregisterProducer()
         self._transport.writeSequence(self._waiting)
         self._waiting.clear()
+        self.unsent = 0
+        self.paused = False  # nobody tells any more when the peer reads, so nothing waits here
         self._transport.loseConnection()
 
     # What the transport calls

@@ -92,6 +92,7 @@ class OutgoingTests(SynchronousTestCase):
         self.outgoing.write([BIG])
         self.outgoing.write([b"last"])
         self.outgoing.close()
+        self.assertEqual((self.outgoing.paused, self.outgoing.unsent), (False, 0))
         self.step()
         self.assertEqual(self.peer.received, BIG + b"last")
         self.assertTrue(self.near.disconnected)

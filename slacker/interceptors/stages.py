@@ -113,7 +113,7 @@ def drive(coroutine: Coroutine[Deferred[Any], Any, Any]) -> Any:
         nonlocal waiting
         try:
             if isinstance(result, Failure):
-                waiting = context.run(coroutine.throw, result.value)  # type: ignore[arg-type]
+                waiting = context.run(coroutine.throw, result.value)  # type: ignore[arg-type]  # it is one
             else:
                 waiting = context.run(coroutine.send, result)
         except StopIteration as end:

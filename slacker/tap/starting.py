@@ -59,11 +59,11 @@ class StartedService(Service):
     _reason = ""
 
     async def begin(self) -> None:
-        """Start; what this raises is the reason for not starting."""
+        """Start; what this raises is the reason for not starting. Every such service has its own."""
         raise NotImplementedError
 
     async def end(self) -> None:
-        """Stop, however far ``begin`` came."""
+        """Stop, however far ``begin`` came. Every such service has its own."""
         raise NotImplementedError
 
     def end_at_once(self) -> None:
