@@ -71,29 +71,36 @@ def temporary(test: SynchronousTestCase) -> str:
     return os.path.abspath(folder)
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def reserve_ports(count: int) -> tuple[int, Callable[[], None]]:
+    """The first of so many consecutive TCP ports that are free, and what releases them again.
 
-
-def free_ports(test: SynchronousTestCase, count: int) -> int:
-    """The first of so many consecutive TCP ports that are free, and that no other test is given meanwhile."""
-    # Below those that the system gives to connections by itself.
+    Until then no other test is given them, nor a connection: they lie below those that the system gives to
+    connections by itself.
+    """
     for first in random.sample(range(20_000, 32_000, count), 100):
         with ExitStack() as probes, ExitStack() as reserved:
             try:
                 for port in range(first, first + count):
                     probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
-                    # The port of this number for datagrams, which nobody uses, is kept until the test ends.
+                    # The port of this number for datagrams, which nobody uses, is what is kept.
                     held = reserved.enter_context(socket.socket(type=socket.SOCK_DGRAM))
                     held.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            test.addCleanup(reserved.pop_all().close)
-            return first
+            return first, reserved.pop_all().close
     raise AssertionError(f"no {count} consecutive ports are free")
+
+
+def free_ports(test: SynchronousTestCase, count: int) -> int:
+    """The first of so many consecutive TCP ports, which are this test's until it ends."""
+    first, release = reserve_ports(count)
+    test.addCleanup(release)
+    return first
+
+
+def free_port(test: SynchronousTestCase) -> int:
+    """A TCP port of the loopback interface, which is this test's until it ends."""
+    return free_ports(test, 1)
 
 
 class Child(ProcessProtocol):

@@ -11,7 +11,7 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -22,7 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.address import parse_address
 from tests.certificates import Authority
-from tests.integration.processes import PATIENCE, Child, deferred, free_port, until
+from tests.integration.processes import PATIENCE, Child, deferred, reserve_ports, until
 from tests.skips import leave_out
 
 _JARS = [Path("/usr/share/java") / name for name in ("zookeeper.jar", "slf4j-log4j12.jar", "log4j-1.2.jar")]
@@ -106,6 +106,7 @@ class RealZooKeeper:
         self._secure_port = 0
         self._folder: Path | None = None
         self._ports: list[int] = []
+        self._release_ports: Callable[[], None] = lambda: None
         self._children: list[Child | None] = [None] * nodes
 
     @property
@@ -149,6 +150,7 @@ class RealZooKeeper:
         """Kill all nodes and forget their data; fires when they are gone."""
         await DeferredList([child.clean_up() for child in self._children if child is not None])
         self._children = [None] * self._count
+        self._release_ports()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -220,11 +222,13 @@ class RealZooKeeper:
         self._folder = Path(tempfile.mkdtemp(prefix="slacker-zookeeper-"))
         atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
         (self._folder / "log4j.properties").write_text(_LOGGING)
-        self._ports = [free_port() for _ in range(self._count)]
+        first, self._release_ports = reserve_ports(3 * self._count + 1)
+        free = iter(range(first, first + 3 * self._count + 1))
+        self._ports = [next(free) for _ in range(self._count)]
         more = self._settings
         if self._count > 1:
             more += "initLimit=10\nsyncLimit=5\n" + "".join(
-                f"server.{n}=127.0.0.1:{free_port()}:{free_port()}\n" for n in range(1, self._count + 1)
+                f"server.{n}=127.0.0.1:{next(free)}:{next(free)}\n" for n in range(1, self._count + 1)
             )
         if self._users is not None:
             more += _SASL
@@ -236,7 +240,7 @@ class RealZooKeeper:
             certificate, key = self.authority.issue("zookeeper", hosts=["127.0.0.1"])
             both = Path(key).read_bytes() + Path(certificate).read_bytes()
             (self._folder / "server.pem").write_bytes(both)
-            self._secure_port = free_port()
+            self._secure_port = next(free)
             more += _TLS.format(port=self._secure_port, folder=self._folder, client_auth=self._tls)
         for index, port in enumerate(self._ports):
             data = self._folder / str(index)

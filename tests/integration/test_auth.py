@@ -56,7 +56,7 @@ class AuthTestCase(TestCase):
 
 class TwistdTests(AuthTestCase):
     def start(self, *more: str) -> tuple[Child, str]:
-        port = free_port()
+        port = free_port(self)
         child = twistd(
             *["slacker", "--expose", "json", "--listen", f"tcp:{port}:interface=127.0.0.1"],
             *["--tls-certificate", self.certificate, "--tls-key", self.key, *more],

@@ -104,7 +104,7 @@ class HostileTests(TestCase):
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it
         folder = folder_with_functions(self.mktemp())
-        self.port = free_port()
+        self.port = free_port(self)
         self.server: Child = twistd(
             *("slacker", "--expose", "functions", "--listen", f"tcp:{self.port}:interface=127.0.0.1"),
             *("--limit", f"frame-timeout={FRAME_TIMEOUT}", "--limit", "max-connections=50"),

@@ -176,7 +176,7 @@ class TwistdTests(TestCase):
         token, digest = new_token("billing")
         known = f'[tokens.billing]\nsha256 = "{digest}"\nnamespaces = ["functions"]\n'
         folder = folder_with(self, {"functions.py": FUNCTIONS, "auth.toml": known})
-        port = free_port()
+        port = free_port(self)
         child = twistd(
             *["slacker", "--expose", "functions", "--expose", "json", "--auth", "auth.toml"],
             *["--http", f"tcp:{port}:interface=127.0.0.1"],

@@ -35,7 +35,7 @@ class HostileTests(TestCase):
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it
         folder = folder_with(self, {"functions.py": FUNCTIONS})
-        self.port = free_port()
+        self.port = free_port(self)
         self.child: Child = twistd(
             *["slacker", "--expose", "functions", "--http", f"tcp:{self.port}:interface=127.0.0.1"],
             *["--limit", "frame-timeout=1", "--limit", f"max-frame={MEGABYTE}"],

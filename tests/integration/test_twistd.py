@@ -138,7 +138,7 @@ class MistakeTests(Processes):
             )
 
     async def test_a_zookeeper_out_of_reach_for_longer_than_zk_wait(self) -> None:
-        zk = f"127.0.0.1:{free_port()}"
+        zk = f"127.0.0.1:{free_port(self)}"
         enough = ["slacker", "--expose", "functions", "--listen", f"tcp:0{LOOPBACK}"]
         await self.refuses(
             [
@@ -176,12 +176,12 @@ class MistakeTests(Processes):
 
 class ServingTests(Processes):
     async def test_a_server_alone_answers_from_its_own_process(self) -> None:
-        port = free_port()
+        port = free_port(self)
         child = self.twistd("slacker", "--expose", "functions", "--listen", f"tcp:{port}{LOOPBACK}")
         self.assertEqual(await self.answers(self.client(port), child), child.pid)
 
     async def test_sigterm_ends_it_after_the_calls_that_run(self) -> None:
-        port = free_port()
+        port = free_port(self)
         child = self.twistd("slacker", "--expose", "functions", "--listen", f"tcp:{port}{LOOPBACK}")
         client = self.client(port)
         await self.answers(client, child)
@@ -194,7 +194,7 @@ class ServingTests(Processes):
 
     async def test_a_second_signal_ends_it_at_once(self) -> None:
         for name, status in (("INT", 130), ("TERM", 143)):
-            port = free_port()
+            port = free_port(self)
             child = self.twistd("slacker", "--expose", "functions", "--listen", f"tcp:{port}{LOOPBACK}")
             client = self.client(port)
             await self.answers(client, child)
@@ -213,7 +213,7 @@ class ServingTests(Processes):
             await self.assertFailure(running, ConnectionLost)
 
     async def test_the_log_says_what_is_exposed_and_where(self) -> None:
-        port = free_port()
+        port = free_port(self)
         child = self.twistd(
             *["slacker", "--expose", "functions", "--expose", "other=functions:EVERYTHING"],
             *["--listen", f"tcp:{port}{LOOPBACK}"],
@@ -222,17 +222,18 @@ class ServingTests(Processes):
         self.assertNotIn("Factory", child.output)
 
     async def test_an_embedded_zookeeper_runs_in_the_same_process(self) -> None:
-        port, zk = free_port(), free_port()
-        self.twistd(
+        port, zk = free_port(self), free_port(self)
+        child = self.twistd(
             *["slacker", "--expose", "functions", "--listen", f"tcp:{port}{LOOPBACK}"],
             *["--cluster", "c", "--zk", f"embedded:{zk}", "--zk-wait", "20"],
         )
+        await child.printed("is published")  # before that nobody has the namespace, as a call would hear
         cluster = ClusterClient("c", f"127.0.0.1:{zk}", timeout=30.0, grouping_results="map")
         self.addCleanup(cluster.close)
         self.assertEqual(list(await cluster.call("functions", "process-id")), [f"127.0.0.1:{port}"])
 
     async def test_without_zookeeper_it_serves_and_is_published_when_zookeeper_comes(self) -> None:
-        port, zk = free_port(), free_port()
+        port, zk = free_port(self), free_port(self)
         child = self.twistd(
             *["slacker", "--expose", "functions", "--listen", f"tcp:{port}{LOOPBACK}"],
             *["--cluster", "c", "--zk", f"127.0.0.1:{zk}"],
@@ -253,7 +254,7 @@ async def two_servers_and_a_client(test: Processes, zk: str) -> None:
     """Two twistd servers join a cluster and one leaves it, under the eyes of a client."""
     name = f"c-{uuid4().hex}"  # the real ZooKeeper is shared with other tests
     children: dict[str, Child] = {}
-    for port in (free_port(), free_port()):
+    for port in (free_port(test), free_port(test)):
         children[f"127.0.0.1:{port}"] = test.twistd(
             *["slacker", "--expose", "functions", "--listen", f"tcp:{port}{LOOPBACK}"],
             *["--cluster", name, "--zk", zk, "--zk-session-timeout", "2"],
@@ -276,7 +277,7 @@ async def two_servers_and_a_client(test: Processes, zk: str) -> None:
 
 class ClusterTests(Processes):
     async def test_two_servers_and_a_client_on_the_embedded_zookeeper(self) -> None:
-        port = free_port()
+        port = free_port(self)
         self.twistd("slacker-zookeeper", "--listen", f"tcp:{port}{LOOPBACK}")
         await two_servers_and_a_client(self, f"127.0.0.1:{port}")
 

@@ -64,7 +64,7 @@ class Workers(TestCase):
 
     async def three_in_a_cluster(self) -> tuple[Child, ClusterClient, int]:
         """A supervisor of three, and a client that knows them all; the first one's port."""
-        port, zk = free_ports(self, 3), free_port()
+        port, zk = free_ports(self, 3), free_port(self)
         child = self.twistd(
             *["--listen", f"tcp:{port}{LOOPBACK}", "--workers", "3"],
             *["--cluster", "c", "--zk", f"embedded:{zk}", "--zk-wait", "20", "--zk-session-timeout", "2"],
@@ -110,7 +110,7 @@ class ServingTests(Workers):
         )
 
     async def test_sigterm_ends_all_of_them_after_their_calls_and_none_stays_registered(self) -> None:
-        zookeeper = twistd("slacker-zookeeper", "--listen", f"tcp:{(zk := free_port())}{LOOPBACK}")
+        zookeeper = twistd("slacker-zookeeper", "--listen", f"tcp:{(zk := free_port(self))}{LOOPBACK}")
         self.addCleanup(zookeeper.clean_up)
         child = self.twistd(
             *["--listen", f"tcp:{(port := free_ports(self, 3))}{LOOPBACK}", "--workers", "3"],
@@ -212,7 +212,7 @@ class ServingTests(Workers):
     async def test_a_server_shut_down_by_its_manager_is_not_replaced_and_the_last_ends_the_supervisor(
         self,
     ) -> None:
-        port, zk = free_ports(self, 2), free_port()
+        port, zk = free_ports(self, 2), free_port(self)
         child = self.twistd(
             *["--listen", f"tcp:{port}{LOOPBACK}", "--workers", "2", "--manager"],
             *["--cluster", "c", "--zk", f"embedded:{zk}"],

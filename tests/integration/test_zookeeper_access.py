@@ -134,7 +134,7 @@ class AccessTests(AccessCase):
         self.assertEqual(await client.sync("/a"), "/a")
 
     async def test_hosts_that_are_down_do_not_matter_while_one_is_up(self) -> None:
-        down = f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}"
+        down = f"127.0.0.1:{free_port(self)},127.0.0.1:{free_port(self)}"
         for _ in range(5):
             client = await self.let_in(f"{down},{self.zookeeper}{self.root}")
             await client.create_chroot()

@@ -72,7 +72,7 @@ class Night(TestCase):
 
     def serve(self, address: str | None = None, zk: str | None = None) -> str:
         """Start a server, again or at a new address."""
-        address = address or f"127.0.0.1:{free_port()}"
+        address = address or f"127.0.0.1:{free_port(self)}"
         port = address.rpartition(":")[2]
         child = twistd(
             "slacker",
