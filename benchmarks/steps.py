@@ -41,8 +41,8 @@ _CODEC = get("msgpack")
 _ARGUMENTS = _CODEC.dumps(ECHO.args)
 _VALUE = ECHO.args[0]
 _RESULT = _CODEC.dumps(_VALUE)
-_REQUESTS = encode_request(1, _CODEC.wire_id, _WIRE_NAME, _ARGUMENTS) * CALLS
-_ANSWERS = encode_response(1, _CODEC.wire_id, SUCCESS, _RESULT) * CALLS
+_REQUESTS = b"".join(encode_request(1, _CODEC.wire_id, _WIRE_NAME, _ARGUMENTS) * CALLS)
+_ANSWERS = b"".join(encode_response(1, _CODEC.wire_id, SUCCESS, _RESULT) * CALLS)
 
 Run = Callable[[], object]
 
@@ -125,7 +125,9 @@ def client_steps(client: Client) -> list[Step]:
 
     def write() -> None:
         frames = repeat(None, CALLS)
-        outgoing.write([encode_request(1, _CODEC.wire_id, _WIRE_NAME, _ARGUMENTS) for _ in frames])
+        outgoing.write(
+            [piece for _ in frames for piece in encode_request(1, _CODEC.wire_id, _WIRE_NAME, _ARGUMENTS)]
+        )
 
     return [
         Step("its name and options are checked", check, floor_name),
@@ -158,7 +160,7 @@ def server_steps() -> list[Step]:
         incoming.reset(token)
 
     def write() -> None:
-        outgoing.write([answer(request, outcome) for _ in repeat(None, CALLS)])
+        outgoing.write([piece for _ in repeat(None, CALLS) for piece in answer(request, outcome)])
 
     return [
         Step(

@@ -205,4 +205,4 @@ class Channel:
         connection = self.link.connection
         # Others may close the connection, and with it all other calls.
         if connection is not None and (self._interrupt_any_peer or connection.peer_software.startswith(OURS)):
-            connection.send(encode(Interrupt(call.tid, version=self.version)))
+            connection.send([encode(Interrupt(call.tid, version=self.version))])

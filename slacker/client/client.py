@@ -273,5 +273,5 @@ def _endpoint(reactor: object, host: str, port: int, timeout: float) -> IStreamC
     return HostnameEndpoint(reactor, host, port, timeout=timeout)
 
 
-def _encode_request_v5(tid: int, content_type: int, function: bytes, data: bytes) -> bytes:
-    return encode(Request(tid, content_type, function.decode(), data, version=5))
+def _encode_request_v5(tid: int, content_type: int, function: bytes, data: bytes) -> list[bytes]:
+    return [encode(Request(tid, content_type, function.decode(), data, version=5))]

@@ -103,9 +103,9 @@ class ClientConnection(Protocol):
 
     def _greet(self) -> None:
         if self._say_hello:
-            self.send(encode(ClientHello(SOFTWARE, self._link.name)))
+            self.send([encode(ClientHello(SOFTWARE, self._link.name))])
         else:
-            self.send(encode(Ping(version=self._link.version)))
+            self.send([encode(Ping(version=self._link.version))])
         self._set_timer(HELLO_TIMEOUT, self._greeting_timed_out)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -162,12 +162,12 @@ class ClientConnection(Protocol):
 
     # What goes out
 
-    def send(self, data: bytes) -> None:
-        """Write one frame; frames written while answers are being delivered leave together."""
+    def send(self, frame: list[bytes]) -> None:
+        """Write one frame, in pieces; frames written while answers are being delivered leave together."""
         if self._reading:
-            self._out.append(data)
+            self._out += frame
         else:
-            self.outgoing.write([data])
+            self.outgoing.write(frame)
 
     def _peer_reads_or_not(self) -> None:
         if not self.outgoing.paused:
@@ -218,7 +218,7 @@ class ClientConnection(Protocol):
                 text = f"{self._link.address} answered {call.function} with an inspection"
                 call.errback(PeerProtocolError(text, server=self._link.address, function=call.function))
         elif isinstance(frame, Ping):
-            self.send(encode(Pong(frame.tid, frame.version)))
+            self.send([encode(Pong(frame.tid, frame.version))])
         elif isinstance(frame, ServerHello):
             self.peer_software = frame.software
             self._greeted()
@@ -241,7 +241,7 @@ class ClientConnection(Protocol):
             self._begin()
         elif encrypted(self.transport) or is_local(self.transport.getPeer()):
             self._token_sent = True
-            self.send(encode(AuthRequest(0, token, self._link.version)))
+            self.send([encode(AuthRequest(0, token, self._link.version))])
             self._set_timer(AUTH_TIMEOUT, self._token_timed_out)
         else:
             self._refuse(
@@ -284,7 +284,7 @@ class ClientConnection(Protocol):
             self._pinged = False
         elif not self._pinged:
             self._pinged = True
-            self.send(encode(Ping(version=self._link.version)))
+            self.send([encode(Ping(version=self._link.version))])
         else:
             self.abort(f"nothing came within {self._link.keepalive} s, nor an answer to a ping")
             return

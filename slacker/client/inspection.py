@@ -37,7 +37,7 @@ def _send(channel: Channel, command: InspectCommand, data: bytes, call: PendingC
         channel.pending.remove(call)  # the question would stall the connection for good
         call.errback(channel.not_sent(call, "it is too old to answer this question"))
     else:
-        connection.send(encode(InspectRequest(call.tid, command, data, channel.version)))
+        connection.send([encode(InspectRequest(call.tid, command, data, channel.version))])
 
 
 def _receive(call: PendingCall, server: str, answer: Error | InspectAck) -> None:

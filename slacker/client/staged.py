@@ -26,8 +26,10 @@ from slacker.wire.frames import Extensions
 _IDS = range(-(2**15), 2**15)
 _MOST_EXTENSIONS = 127  # their number is a signed byte
 
-#: What the way of a call pauses for: a Deferred, or the answer to a request that is to be sent.
-_Pause = Deferred[Any] | tuple[ClientConnection, bytes]
+#: A frame in pieces, and the connection on which it is to be sent.
+_Request = tuple[ClientConnection, list[bytes]]
+#: What the way of a call pauses for: a Deferred, or the answer to a request.
+_Pause = Deferred[Any] | _Request
 _Way = Coroutine[_Pause, Any, Any]
 
 
@@ -104,7 +106,7 @@ class StagedCall(PendingCall):
             return await call.result
         return call.result
 
-    def _enter(self, call: Call, codec: content.Codec, deadline: float) -> tuple[ClientConnection, bytes]:
+    def _enter(self, call: Call, codec: content.Codec, deadline: float) -> _Request:
         """Take a place in the table of pending calls: what to send, and on which connection."""
         channel = self._channel
         extensions = encode_extensions(codec, call.extensions) if call.extensions else ()
@@ -121,7 +123,7 @@ class StagedCall(PendingCall):
         try:
             if extensions or channel.version != 6:
                 function = self.name.decode()
-                request = encode(Request(tid, codec.wire_id, function, data, extensions, channel.version))
+                request = [encode(Request(tid, codec.wire_id, function, data, extensions, channel.version))]
             else:
                 request = encode_request(tid, codec.wire_id, self.name, data)
         except Exception:  # what the format cannot hold
@@ -180,7 +182,7 @@ class StagedCall(PendingCall):
 
 
 @coroutine
-def _answer(connection: ClientConnection, request: bytes) -> Generator[_Pause, Any, Response | Error]:
+def _answer(connection: ClientConnection, request: list[bytes]) -> Generator[_Pause, Any, Response | Error]:
     answer: Response | Error = yield connection, request
     return answer
 

@@ -103,7 +103,7 @@ class ServerConnection(Protocol):
                 if outcome is None:
                     self._begun(frame)
                 else:
-                    out.append(answer(frame, outcome))
+                    out += answer(frame, outcome)
                     if len(out) >= many:
                         self.flush()
                         self._outgoing.push()
@@ -204,7 +204,7 @@ class ServerConnection(Protocol):
             self._pause_or_resume()
         if not call.answered:
             call.answered = True
-            self._out.append(answer(call.request, call.outcome))
+            self._out += answer(call.request, call.outcome)
         if in_batch:
             self._server.to_flush.add(self)
         elif not self._reading:
@@ -239,15 +239,16 @@ class ServerConnection(Protocol):
         self._outgoing.close()
 
 
-def answer(request: Request, outcome: Outcome) -> bytes:
-    """The frame that tells a request's outcome, in the request's version.
+def answer(request: Request, outcome: Outcome) -> list[bytes]:
+    """The frame that tells a request's outcome, in pieces and in the request's version.
 
     Codes that say it all travel in an error packet. A result brings the request's extensions back.
     """
     code, data = outcome
     if code not in _WITH_DATA:
-        return encode(Error(request.tid, code, request.version))
+        return [encode(Error(request.tid, code, request.version))]
     if request.extensions or request.version != 6:
         extensions = tuple(dict(request.extensions).items())  # of a duplicate id the last
-        return encode(Response(request.tid, request.content_type, code, data, extensions, request.version))
+        frame = Response(request.tid, request.content_type, code, data, extensions, request.version)
+        return [encode(frame)]
     return encode_response(request.tid, request.content_type, code, data)

@@ -4,13 +4,15 @@ A frame has no outer length prefix; its end is known only by walking its length 
 ways through the decoder. The requests and responses that make nearly all the traffic (version 6, no
 extensions, whole in one read) are unpacked in one pass straight from the read. Everything else is first
 *measured*, one length field after the other, against the frame limit and before anything is kept, and
-parsed once it is whole.
+parsed once it is whole. What a frame that a read cuts carries, which may be large, is collected apart, as the
+bytes that the frame will have.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from itertools import repeat
 
 from slacker.errors import ProtocolError
@@ -34,6 +36,7 @@ from slacker.wire.frames import (
     ResultCode,
     ServerHello,
 )
+from slacker.wire.memory import LARGE, keep_freed
 
 _HEADER = struct.Struct(">biB")  # version, tid, type
 _U16 = struct.Struct(">H")
@@ -59,7 +62,7 @@ class Decoder:
     def __init__(self, max_frame: int = DEFAULT_MAX_FRAME) -> None:
         self._max_frame = max_frame
         self._refused = ""
-        self._partial = bytearray()  # the frame whose end has not come yet; grows in place
+        self._partial = bytearray()  # the frame whose end has not come yet, save its body; grows in place
         self._start_frame()
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -74,13 +77,11 @@ class Decoder:
             raise ProtocolError(f"nothing can be read after a frame that was refused: {self._refused}")
         frames: list[Frame] = []
         try:
-            if self._partial:
-                self._decode(data, self._complete(data, frames), frames)
-            else:
-                self._decode(data, 0, frames)
+            self._decode(data, self._complete(data, 0, frames) if self._partial else 0, frames)
         except ProtocolError as error:
             self._refused = str(error)
             self._partial.clear()
+            self._start_frame()
             error.frames = frames
             raise
         return frames
@@ -120,27 +121,33 @@ class Decoder:
                         continue
             except (IndexError, struct.error, UnicodeDecodeError):
                 pass
-            if not self._measure(data, pos):
-                self._partial += data[pos:]
-                return
-            frames.append(_parse(data, pos))
-            pos += self._need
-            self._start_frame()
+            if self._measure(data, pos):
+                frames.append(_parse(data, pos, None))
+                pos += self._need
+                self._start_frame()
+            else:
+                self._start_frame()
+                pos = self._complete(data, pos, frames)
 
-    def _complete(self, data: bytes, frames: list[Frame]) -> int:
-        """Add to the unfinished frame no more than belongs to it; how many bytes of ``data`` that took.
+    def _complete(self, data: bytes, pos: int, frames: list[Frame]) -> int:
+        """Add to the unfinished frame no more than belongs to it; where in ``data`` that ends.
 
         Each byte is copied here once, however small the reads, since measuring goes on where it stopped.
         """
-        pos = 0
-        while not self._measure(self._partial, 0):
-            piece = data[pos : pos + self._need - len(self._partial)]
+        while self._missing or not self._measure(self._partial, 0):
+            piece = data[pos : pos + (self._missing or self._need - len(self._partial))]
             if not piece:
                 return pos
-            self._partial += piece
             pos += len(piece)
-        with memoryview(self._partial) as whole:
-            frames.append(_parse(whole, 0))
+            if self._missing:
+                assert self._body is not None
+                self._body.write(piece)
+                self._missing -= len(piece)
+            else:
+                self._partial += piece
+        body = None if self._body is None else self._body.getvalue()  # what was written, and no copy of it
+        with memoryview(self._partial) as rest:
+            frames.append(_parse(rest, 0, body))
         self._partial.clear()
         self._start_frame()
         return pos
@@ -151,9 +158,13 @@ class Decoder:
         self._need = _HEADER.size
         self._width = 0
         self._fields: Iterator[tuple[int, int]] | None = None
+        # What it carries, if that is collected apart: so many bytes, of which so many are missing.
+        self._body: BytesIO | None = None
+        self._apart = 0
+        self._missing = 0
 
     def _measure(self, buffer: bytes | bytearray, start: int) -> bool:
-        """Whether the frame that begins at ``start`` is whole; ``_need`` is its size then.
+        """Whether the frame that begins at ``start`` is whole; ``_need`` is its size then, save a body apart.
 
         :raises ProtocolError: as soon as a length is known that makes the frame exceed the limit.
         """
@@ -171,16 +182,24 @@ class Decoder:
                         raise _refusal(message, buffer, start)
                     self._fields = repeat((2, 2), length)
                     length = 0
+                elif self._width == 4 and buffer is self._partial:  # the size of a body, which comes next
+                    self._apart, length = length, 0
             else:
                 return True
             gap, self._width = next(self._fields, (0, 0))
             self._need += length + gap + self._width
-            if self._need > self._max_frame:
+            if self._need + self._apart > self._max_frame:
                 message = (
-                    f"a frame of {self._need} bytes or more exceeds the limit of {self._max_frame} bytes;"
-                    " send less, or raise max_frame on the receiving side"
+                    f"a frame of {self._need + self._apart} bytes or more exceeds the limit of "
+                    f"{self._max_frame} bytes; send less, or raise max_frame on the receiving side"
                 )
                 raise _refusal(message, buffer, start)
+            if self._apart and self._body is None:
+                if self._apart >= LARGE:
+                    keep_freed()
+                self._body = BytesIO()
+                self._missing = self._apart
+                return False
         return False
 
 
@@ -228,31 +247,45 @@ def _refusal(
     return ProtocolError(message, version=5 if version == 5 else 6, tid=tid, code=int(code))
 
 
-def _parse(data: bytes | memoryview, pos: int) -> Frame:
-    """The frame at ``pos``, which is known to be whole and of a known version and type."""
+def _parse(data: bytes | memoryview, pos: int, body: bytes | None) -> Frame:
+    """The frame at ``pos``, which is known to be whole and of a known version and type.
+
+    :param body: what it carries, where that is not in ``data``.
+    """
     version, tid, kind = _HEADER.unpack_from(data, pos)
+    pos += _HEADER.size
     try:
-        return _PARSERS[kind](data, pos + _HEADER.size, tid, version)
+        if kind == 0:
+            return _parse_request(data, pos, tid, version, body)
+        if kind == 1:
+            return _parse_response(data, pos, tid, version, body)
+        return _PARSERS[kind](data, pos, tid, version)
     except UnicodeDecodeError as error:
         reason = f"a text in a packet of type {kind} is not {error.encoding.upper()}: {error.reason}"
         return Malformed(tid, reason, version)
 
 
-def _parse_request(data: bytes | memoryview, pos: int, tid: int, version: int) -> Frame:
+def _parse_request(data: bytes | memoryview, pos: int, tid: int, version: int, body: bytes | None) -> Request:
     function, end = _read_blob16(data, pos + 1)
-    body = end + 4
-    stop = body + _U32.unpack_from(data, end)[0]
-    extensions = _parse_extensions(data, stop, version)
-    content_type = _signed(data[pos])
-    return Request(tid, content_type, str(function, "utf-8"), bytes(data[body:stop]), extensions, version)
+    body, end = _read_body(data, end, body)
+    extensions = _parse_extensions(data, end, version)
+    return Request(tid, _signed(data[pos]), str(function, "utf-8"), body, extensions, version)
 
 
-def _parse_response(data: bytes | memoryview, pos: int, tid: int, version: int) -> Frame:
-    body = pos + 6
-    stop = body + _U32.unpack_from(data, pos + 2)[0]
-    extensions = _parse_extensions(data, stop, version)
-    content_type, code = _signed(data[pos]), _signed(data[pos + 1])
-    return Response(tid, content_type, code, bytes(data[body:stop]), extensions, version)
+def _parse_response(
+    data: bytes | memoryview, pos: int, tid: int, version: int, body: bytes | None
+) -> Response:
+    body, end = _read_body(data, pos + 2, body)
+    extensions = _parse_extensions(data, end, version)
+    return Response(tid, _signed(data[pos]), _signed(data[pos + 1]), body, extensions, version)
+
+
+def _read_body(data: bytes | memoryview, pos: int, body: bytes | None) -> tuple[bytes, int]:
+    begin = pos + 4
+    if body is not None:
+        return body, begin
+    end = begin + _U32.unpack_from(data, pos)[0]
+    return bytes(data[begin:end]), end
 
 
 def _parse_extensions(data: bytes | memoryview, pos: int, version: int) -> Extensions:
@@ -285,8 +318,6 @@ def _signed(byte: int) -> int:
 
 
 _PARSERS: dict[int, Callable[[bytes | memoryview, int, int, int], Frame]] = {
-    0: _parse_request,
-    1: _parse_response,
     2: lambda data, pos, tid, version: Ping(tid, version),
     3: lambda data, pos, tid, version: Pong(tid, version),
     4: lambda data, pos, tid, version: Error(tid, _signed(data[pos]), version),

@@ -27,6 +27,7 @@ from slacker.wire.frames import (
     Response,
     ServerHello,
 )
+from slacker.wire.memory import LARGE, keep_freed
 
 _HEADER = struct.Struct(">biB")  # version, tid, type
 _REQUEST = struct.Struct(">biBbH")  # ..., content type, length of the function's name
@@ -58,22 +59,33 @@ def encode(frame: Frame) -> bytes:
         raise ProtocolError(f"{type(frame).__name__} cannot be encoded: {_fault(frame)}") from None
 
 
-def encode_request(tid: int, content_type: int, function: bytes, data: bytes) -> bytes:
+def encode_request(tid: int, content_type: int, function: bytes, data: bytes) -> list[bytes]:
     """The hot path: a request of version 6 without extensions, with no frame built for it.
 
     :param function: the name in UTF-8, at most 65,535 bytes.
+    :return: the frame in one piece, or around ``data`` if that is large.
     :raises struct.error: when a number or length is out of range; the caller makes sure of both.
     """
-    head = _REQUEST.pack(6, tid, 0, content_type, len(function))
-    return b"".join((head, function, _U32.pack(len(data)), data, b"\0"))
+    size = len(data)
+    pieces = [_REQUEST.pack(6, tid, 0, content_type, len(function)), function, _U32.pack(size), data, b"\0"]
+    if size < LARGE:
+        return [b"".join(pieces)]
+    keep_freed()
+    return pieces
 
 
-def encode_response(tid: int, content_type: int, code: int, data: bytes) -> bytes:
+def encode_response(tid: int, content_type: int, code: int, data: bytes) -> list[bytes]:
     """The hot path: a response of version 6 without extensions, with no frame built for it.
 
+    :return: the frame in one piece, or around ``data`` if that is large.
     :raises struct.error: when a number or length is out of range; the caller makes sure of both.
     """
-    return b"".join((_RESPONSE.pack(6, tid, 1, content_type, code, len(data)), data, b"\0"))
+    size = len(data)
+    pieces = [_RESPONSE.pack(6, tid, 1, content_type, code, size), data, b"\0"]
+    if size < LARGE:
+        return [b"".join(pieces)]
+    keep_freed()
+    return pieces
 
 
 def _encode_request(frame: Request) -> bytes:

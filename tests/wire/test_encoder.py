@@ -23,6 +23,7 @@ from slacker.wire import (
     encode_request,
     encode_response,
 )
+from slacker.wire.memory import LARGE
 from tests.wire.vectors import FRAMES, REFUSED, frame_of, matches
 
 
@@ -49,8 +50,18 @@ class VectorTests(SynchronousTestCase):
     def test_the_short_ways_write_what_encode_writes(self) -> None:
         request = Request(-7, 30, "ns/é", b"data")
         response = Response(2**31 - 1, 2, 12, b"data")
-        self.assertEqual(encode_request(-7, 30, "ns/é".encode(), b"data"), encode(request))
-        self.assertEqual(encode_response(2**31 - 1, 2, 12, b"data"), encode(response))
+        self.assertEqual(encode_request(-7, 30, "ns/é".encode(), b"data"), [encode(request)])
+        self.assertEqual(encode_response(2**31 - 1, 2, 12, b"data"), [encode(response)])
+
+    def test_the_short_ways_do_not_copy_what_is_large(self) -> None:
+        for size in (LARGE - 1, LARGE):
+            data = bytes(size)
+            for pieces, frame in (
+                (encode_request(1, 30, b"ns/f", data), Request(1, 30, "ns/f", data)),
+                (encode_response(1, 30, 0, data), Response(1, 30, 0, data)),
+            ):
+                self.assertEqual(b"".join(pieces), encode(frame))
+                self.assertEqual(any(piece is data for piece in pieces), size == LARGE)
 
     def test_version_5_drops_extensions(self) -> None:
         self.assertEqual(
