@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IWriteDescriptor
+from twisted.internet.interfaces import ITCPTransport, IUNIXTransport, IWriteDescriptor
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import directlyProvides
@@ -35,6 +36,10 @@ class SocketLike(MemoryTransport):
 
     connected = True
     pushed = 0
+    no_delay: bool | None = None
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.no_delay = enabled
 
     def doWrite(self) -> None:
         self.pushed += 1
@@ -113,6 +118,27 @@ class OutgoingTests(SynchronousTestCase):
         for kind in (EncryptedSocketLike, MemoryTransport):
             self.connect(kind)
             self.assertGreater(self.outgoing.enough(500), 500)
+
+    def test_over_tcp_the_end_of_a_large_frame_does_not_wait_for_an_acknowledgement(self) -> None:
+        here = IPv4Address("TCP", "10.0.0.1", 1)
+        for interfaces, expected in (
+            ([ITCPTransport], True),
+            ([ITCPTransport, IUNIXTransport], None),  # as Twisted's UNIX sockets have it, which cannot
+            ([], None),
+        ):
+            transport = SocketLike(Reader(), here, here)
+            directlyProvides(transport, *interfaces)
+            Outgoing(transport, lambda: None)
+            self.assertEqual(transport.no_delay, expected)
+
+    def test_a_connection_that_has_just_broken_may_refuse_that(self) -> None:
+        class Broken(SocketLike):
+            def setTcpNoDelay(self, enabled: bool) -> None:
+                raise OSError(errno.EINVAL, "Invalid argument")
+
+        transport = Broken(Reader(), IPv4Address("TCP", "10.0.0.1", 1), IPv4Address("TCP", "10.0.0.1", 1))
+        directlyProvides(transport, ITCPTransport)
+        Outgoing(transport, lambda: None)  # and connectionLost comes next
 
 
 class SocketTests(TestCase):
