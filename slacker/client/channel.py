@@ -13,7 +13,7 @@ from slacker.client.connection import ClientConnection, lost
 from slacker.client.link import Link
 from slacker.client.pace import Pace
 from slacker.client.pending import PendingCall, PendingCalls
-from slacker.errors import BacklogOverflow, CallTimeout, NotSent
+from slacker.errors import BacklogOverflow, CallTimeout, ContentError, NotSent
 from slacker.wire import Interrupt, encode
 
 OURS = "txslacker/"
@@ -134,14 +134,14 @@ class Channel:
     def check_room(self, connection: ClientConnection, call: PendingCall, size: int) -> None:
         """See that ``size`` bytes of arguments can be sent now.
 
-        :raises NotSent: if they are too many for a frame, or if too much waits for a peer that does not read.
+        :raises ContentError: if they are too many for a frame, here or with any other server.
+        :raises NotSent: if too much waits for a peer that does not read.
         """
         if size > self.max_arguments:
             limit = self.max_arguments + _AROUND_ARGUMENTS
-            raise self.not_sent(
-                call,
-                f"{size} bytes of arguments do not fit into a frame of {limit}; "
-                "send less at once, or raise max_frame on both sides",
+            raise ContentError(
+                f"arguments of {call.function}: their {size} bytes do not fit into a frame of {limit}; "
+                "send less at once, or raise max_frame on both sides"
             )
         connection.check_room(size)
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from slacker.address import parse_address
@@ -24,6 +25,10 @@ class _Unset:
     def __repr__(self) -> str:
         return "UNSET"
 
+
+#: So many servers may refuse a call in one turn of the reactor; the next one is asked in the next turn. Each of
+#: them takes some frames of the stack and some microseconds, and there may be a thousand.
+_ASKED_AT_ONCE = 20
 
 #: Stands for an ``unavailable_value`` that was not given, since None is one that may be.
 UNSET = _Unset()
@@ -46,7 +51,12 @@ class Options:
 
     @plain.default
     def _(self) -> bool:
-        return self.results == "single" and isinstance(self.grouping, str) and self.grouping in ONE_SERVER
+        return (
+            self.results == "single"
+            and isinstance(self.exceptions, str)
+            and isinstance(self.grouping, str)
+            and self.grouping in ONE_SERVER
+        )
 
 
 @define(eq=False)
@@ -58,6 +68,8 @@ class ClusterCall:
     :ivar server: the one that was asked last.
     :ivar tried: the servers that are not asked again while there is another: that certainly did not run the
         call, or whose connection broke while it may have run and the caller said that it may run again.
+    :ivar lost: how the connection broke, where one did: if the call cannot be made again, this is its error,
+        since any other would say that it did not run.
     """
 
     namespace: str
@@ -69,6 +81,7 @@ class ClusterCall:
     reducer: Reducer | None = None
     server: Client | None = None
     tried: tuple[Client, ...] = ()
+    lost: Failure | None = None
     retries: int = 0
     late: bool = False  # some of its time has gone
 
@@ -140,8 +153,8 @@ class Dispatcher:
         client = ONE_SERVER[policy](route, call.tried)
         if client is None:
             return self._when_there_is_one(call, policy)
-        called = self._on(client, call).addErrback(self._elsewhere, call, policy, client)
-        return called if call.reducer is None else called.addBoth(self._merge_one, call)
+        asked = self._ask(client, call, policy)
+        return asked if call.reducer is None else asked.addBoth(self._merge_one, call)
 
     # Functions that choose
 
@@ -207,28 +220,48 @@ class Dispatcher:
         called = client.call(call.namespace, call.function, call.args, **of_client)
         return self._routes.counted(client, called)
 
+    def _ask(self, client: Client, call: ClusterCall, policy: str) -> Deferred[Any]:
+        """Call this server, and others if it does not work out."""
+        return self._on(client, call).addErrback(self._elsewhere, call, policy, client)
+
     def _elsewhere(
         self, failure: Failure, call: ClusterCall, policy: str, client: Client
     ) -> Failure | Deferred[Any]:
         """Ask another server, if the call certainly did not run, or the caller said that it may run again."""
-        if self.closed or client in call.tried:
-            return failure
-        if failure.check(ConnectionLost) and call.retries < call.options.retries:
+        again = failure.check(ConnectionLost) is not None and call.retries < call.options.retries
+        if again:
             call.retries += 1
-        elif failure.check(NotSent, ServerBusy) is None or policy == "leader":
+            call.lost = failure
+        elif failure.check(NotSent, ServerBusy) is None:
             return failure
+        if self.closed or client in call.tried or (policy == "leader" and not again):
+            return call.lost or failure
         call.tried += (client,)
         call.late = True
         route = call.route
         if route.stale:
             route.refresh()
         other = ONE_SERVER[policy](route, call.tried)
-        if other is None:
-            if not call.retries:
-                return failure  # nobody else; what this one said tells most
-            call.tried = ()  # it may run again: on whichever server comes first
-            return self._by_policy(call, policy)
-        return self._on(other, call).addErrback(self._elsewhere, call, policy, other)
+        if other is not None:
+            if len(call.tried) % _ASKED_AT_ONCE:
+                return self._ask(other, call, policy)
+            soon = deferLater(self._clock, 0, lambda: None)
+            return soon.addCallback(lambda _: self._ask(other, call, policy))
+        if not again:
+            return call.lost or failure  # nobody else; what this one said tells most
+        call.tried = ()  # it may run again: on whichever server comes first
+        return Deferred.fromCoroutine(self._ask_again(call, policy, failure))
+
+    async def _ask_again(self, call: ClusterCall, policy: str, lost: Failure) -> Any:
+        """Ask the first server that there is."""
+        try:
+            missing = await self._until_there_is_one(call, policy)
+        except NotSent:  # the client was closed meanwhile
+            missing = "closed"
+        client = None if missing else ONE_SERVER[policy](call.route, ())
+        if client is None:
+            lost.raiseException()
+        return await self._ask(client, call, policy)
 
     # Several
 
@@ -289,7 +322,19 @@ class Dispatcher:
         return Deferred.fromCoroutine(self._wait(call, policy))
 
     async def _wait(self, call: ClusterCall, policy: str | None) -> Any:
-        """Wait, within the call's timeout, until there is a server that the policy may choose."""
+        """Make the call when there is a server for it."""
+        missing = await self._until_there_is_one(call, policy)
+        if missing:
+            return await self._unavailable(call, missing)
+        call.late = True
+        return await self.dispatch(call)
+
+    async def _until_there_is_one(self, call: ClusterCall, policy: str | None) -> str:
+        """Wait, within the call's timeout, until there is a server that the policy may choose.
+
+        :return: nothing; or why there is none.
+        :raises NotSent: if the client is closed.
+        """
         route, options = call.route, call.options
         deadline = call.began + options.timeout
         while True:
@@ -298,19 +343,16 @@ class Dispatcher:
             if route.stale:
                 route.refresh()
             if route.leader if policy == "leader" else route.servers:
-                call.late = True
-                return await self.dispatch(call)
+                return ""
             view = route.view
             worth_waiting = policy == "leader" or route.had_servers
             if options.unavailable_value is not UNSET:
                 worth_waiting = False
             if view.confirmed and not view.servers and not worth_waiting:
-                return await self._unavailable(
-                    call, f"no server of the cluster has the namespace {call.namespace}"
-                )
+                return f"no server of the cluster has the namespace {call.namespace}"
             remaining = deadline - self._clock.seconds()
             if remaining <= 0:
-                return await self._unavailable(call, self._why(call, policy))
+                return self._why(call, policy)
             await route.when_changed(self._clock, remaining)
 
     def _unavailable(self, call: ClusterCall, why: str) -> Deferred[Any]:

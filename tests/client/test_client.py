@@ -261,9 +261,12 @@ class CallTests(ClientTestCase):
         client = self.client(max_frame=1000)
         big = ["x" * 1000]
         for _ in range(2):  # while it connects, and when it is connected
-            error = self.failure(client.call("n", "echo", big), NotSent)
-            self.assertIn("bytes of arguments do not fit into a frame of 1000", str(error))
-            self.failure(client.call("n", "echo", big, extensions={1: 1}), NotSent)
+            error = self.failure(client.call("n", "echo", big), ContentError)
+            self.assertRegex(
+                str(error),
+                r"^arguments of n/echo: their \d+ bytes do not fit into a frame of 1000; send less",
+            )
+            self.failure(client.call("n", "echo", big, extensions={1: 1}), ContentError)
         self.assertEqual(self.result(client.call("n", "echo", [1])), 1)
         self.assertRaises(ConfigurationError, Client, "nonsense", reactor=self.network.reactor)
 

@@ -13,10 +13,12 @@ from slacker.cluster.client import ClusterClient
 from slacker.cluster.discovery import IDiscovery, NamespaceView
 from slacker.content.values import Keyword
 from slacker.errors import (
+    BacklogOverflow,
     CallTimeout,
     ClusterError,
     ConfigurationError,
     ConnectionLost,
+    ContentError,
     NotSent,
     RemoteError,
     ServerBusy,
@@ -295,6 +297,9 @@ class ClusterClientTests(SynchronousTestCase):
         strict = call.with_options(grouping_exceptions=lambda valid, failed: len(failed) > 1)
         self.assertEqual(self.result(strict([B])), 2)
         self.failure(strict([A, B]), ClusterError)
+        strictest = self.client.function("n/where", grouping_exceptions=lambda valid, failed: True)
+        self.failure(strictest(), ClusterError)
+        self.failure(strictest.with_options(grouping_results="vector")(), ClusterError)
         wrong = call.with_options(grouping_results=lambda *_: "list")
         self.failure(wrong([]), ConfigurationError)
 
@@ -341,6 +346,60 @@ class ClusterClientTests(SynchronousTestCase):
         self.assertEqual(len(self.waiting), 2)
         self.waiting[1].callback("again")
         self.assertEqual(self.result(call), "again")
+
+    def test_its_answer_is_merged_once(self) -> None:
+        self.connect(A)
+        call = self.client.call("n", "wait", retries=1, grouping_results="map")
+        self.network.flush()
+        self.network.refuse(A)
+        self.start(A)
+        self.network.advance(1)
+        self.waiting[1].callback("again")
+        self.assertEqual(self.result(call), {A: "again"})
+
+    def test_a_server_that_does_not_take_the_lost_call_is_asked_once(self) -> None:
+        asked: list[str] = []
+
+        class Refuses(Interceptor):
+            def pre(self, call: Any) -> None:
+                asked.append(call.name)
+                raise ServerBusy("no")
+
+        self.network.serve(B, [nonblocking({"n": {"wait": Deferred}})], interceptors=[Refuses()])
+        self.connect(A, B)
+        call = self.client.call("n", "wait", grouping="first", retries=3)
+        self.network.flush()
+        self.network.refuse(A)
+        self.failure(call, ConnectionLost)
+        self.assertEqual(asked, ["n/wait"])
+
+    def test_one_whose_client_takes_no_more_calls_neither(self) -> None:
+        self.client = self.cluster(backlog=1)
+        self.connect(A, B)
+        blocking = self.client.call("n", "wait", grouping=lambda *_: B)
+        call = self.client.call("n", "wait", grouping="first", retries=1)
+        self.network.flush()
+        self.network.refuse(A)
+        self.failure(call, ConnectionLost)
+        self.assertNoResult(blocking)
+        blocking.addErrback(lambda _: None)
+
+    def test_what_may_have_run_is_never_said_not_to_have_run(self) -> None:
+        for options in ({}, {"unavailable_value": "nobody"}):
+            self.connect(A)
+            lost = self.client.call("n", "wait", retries=1, timeout=5.0, **options)
+            self.network.flush()
+            self.network.refuse(A)
+            self.network.advance(5)
+            self.failure(lost, ConnectionLost)
+            self.start(A)
+            self.network.advance(10)
+        lost = self.client.call("n", "wait", retries=1)
+        self.network.flush()
+        self.network.refuse(A)
+        self.network.flush()
+        self.client.close()
+        self.failure(lost, ConnectionLost)
 
     # Interceptors
 
@@ -516,6 +575,26 @@ class ClusterClientTests(SynchronousTestCase):
         self.connect(A, B)
         self.servers[A].draining = self.servers[B].draining = True
         self.failure(self.client.call("n", "where"), ServerBusy)
+
+    def test_many_may_refuse_it(self) -> None:
+        servers = [f"10.0.{number // 250}.{number % 250}:1" for number in range(500)]
+        for address in servers:
+            self.network.serve(address, [nonblocking({"n": {"wait": Deferred}})])
+        self.client = self.cluster(backlog=1)
+        self.discovery.tell("n", *servers)
+        self.client.servers("n")
+        for _ in range(100):
+            self.network.advance(0.02)
+        self.assertEqual(len(self.client.servers("n")), 500)
+        everywhere = self.client.call("n", "wait", grouping="all")
+        everywhere.addErrback(lambda _: None)
+        self.failure(self.client.call("n", "wait"), BacklogOverflow)
+
+    def test_arguments_that_fit_into_no_frame_are_offered_to_one_server_only(self) -> None:
+        self.client = self.cluster(max_frame=1000)
+        self.connect(A, B, C)
+        error = self.failure(self.client.call("n", "where", ["x" * 1000]), ContentError)
+        self.assertIn("arguments of n/where", str(error))
 
     def test_so_does_one_whose_result_is_a_map_and_its_error_stays_what_it_is(self) -> None:
         self.connect(A, B)
