@@ -29,6 +29,9 @@ from slacker.interceptors.stages import Stages
 from slacker.tls import ClientTls
 from slacker.wire import DEFAULT_MAX_FRAME, InspectCommand, Request, encode, encode_request
 
+#: Calls that may wait for one server at the same time, as many as upstream's clients let wait.
+DEFAULT_BACKLOG = 5000
+
 
 class Client:
     """Calls the functions of one server.
@@ -78,7 +81,7 @@ class Client:
         timeout: float = 10.0,
         connect_timeout: float = 5.0,
         keepalive: float = 10.0,
-        backlog: int = 5000,
+        backlog: int = DEFAULT_BACKLOG,
         max_frame: int = DEFAULT_MAX_FRAME,
         name: str = "",
         version: int = 6,

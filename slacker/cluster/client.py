@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from slacker.client import Client, Namespace, RemoteFunction
+from slacker.client.client import DEFAULT_BACKLOG
 from slacker.client.names import seconds, whole, wire_name
 from slacker.client.pace import Pace
 from slacker.cluster.discovery import IDiscovery, StaticDiscovery
@@ -89,7 +90,8 @@ class ClusterClient:
     :param retries: how often a call may be made again when the connection broke after it may have run. Only
         for functions that may run twice; not for ``all`` or for addresses chosen by a function.
     :param interceptors: look at calls on their way, to each server and as a whole.
-    :param on_server_data: called with an address and what that server says of itself, whenever that changes.
+    :param on_server_data: called with an address and what that server says of itself, whenever that changes,
+        for the servers of namespaces that are followed.
     :param discovery: where the servers are learnt from, instead of ZooKeeper or a list.
     :param connect: what makes the clients of single servers.
     :param client_options: for each server's :class:`~slacker.Client`: content_type, keepalive, backlog,
@@ -162,7 +164,13 @@ class ClusterClient:
             )
 
         new_client("127.0.0.1:1")  # wrong options are refused here, not at the first call
-        self._routes = Routes(discovery, new_client, clock)
+        self._routes = Routes(
+            discovery,
+            new_client,
+            clock,
+            backlog=client_options.get("backlog", DEFAULT_BACKLOG),
+            follow_data=on_server_data is not None,
+        )
         self._dispatcher = Dispatcher(self, self._routes, interceptors, clock)
         self._started = False
 
@@ -331,7 +339,7 @@ class ClusterClient:
             connected: Deferred[None] = Deferred()
 
             def listen(state: State) -> None:
-                if state is State.CONNECTED and not connected.called:
+                if state in (State.CONNECTED, State.CLOSED) and not connected.called:
                     connected.callback(None)
 
             zookeeper.add_listener(listen)
@@ -339,6 +347,8 @@ class ClusterClient:
                 await connected
             finally:
                 zookeeper.remove_listener(listen)
+            if self._dispatcher.closed:
+                raise NotSent("ZooKeeper was not asked: the cluster client was closed")
         return await ask()
 
     def _not_described(self, result: object, seconds: float) -> Failure:

@@ -11,9 +11,13 @@ from collections.abc import Callable, Iterable
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
 from slacker.client import Client
 from slacker.client.pace import Pace
+from slacker.errors import ConfigurationError
+
+_log = Logger()
 
 # Seconds between two looks at whether a server that left the cluster has answered its last call.
 _RETIRE_PAUSE = 0.5
@@ -78,7 +82,12 @@ class Connections:
             await self._changes.turn()
             address = next(iter(self._due))
             del self._due[address]
-            self._put_right(address)
+            try:
+                self._put_right(address)
+            except (
+                ConfigurationError
+            ) as error:  # for one, no certificate can name every host that there may be
+                _log.warn("ignoring server {address}: {error}", address=address, error=error)
 
     def _put_right(self, address: str) -> None:
         client = self.clients.get(address)

@@ -16,7 +16,15 @@ from slacker.client import Client
 from slacker.cluster.grouping import ALL, ONE_SERVER
 from slacker.cluster.merging import IsFailure, Outcome, Reducer, merge, reducer_of
 from slacker.cluster.routes import Route, Routes
-from slacker.errors import ClusterError, ConfigurationError, ConnectionLost, NotSent, ServerBusy, Unavailable
+from slacker.errors import (
+    BacklogOverflow,
+    ClusterError,
+    ConfigurationError,
+    ConnectionLost,
+    NotSent,
+    ServerBusy,
+    Unavailable,
+)
 from slacker.interceptors import Interceptor
 from slacker.interceptors.stages import stages_of
 
@@ -26,8 +34,8 @@ class _Unset:
         return "UNSET"
 
 
-#: So many servers may refuse a call in one turn of the reactor; the next one is asked in the next turn. Each of
-#: them takes some frames of the stack and some microseconds, and there may be a thousand.
+#: So many servers may refuse a call in one turn of the reactor; the next one is asked in the next turn. Each
+#: takes some frames of the stack and some microseconds, and there may be a thousand.
 _ASKED_AT_ONCE = 20
 
 #: Stands for an ``unavailable_value`` that was not given, since None is one that may be.
@@ -333,7 +341,7 @@ class Dispatcher:
         """Wait, within the call's timeout, until there is a server that the policy may choose.
 
         :return: nothing; or why there is none.
-        :raises NotSent: if the client is closed.
+        :raises NotSent: if the client is closed, or if too many calls wait already.
         """
         route, options = call.route, call.options
         deadline = call.began + options.timeout
@@ -353,7 +361,13 @@ class Dispatcher:
             remaining = deadline - self._clock.seconds()
             if remaining <= 0:
                 return self._why(call, policy)
-            await route.when_changed(self._clock, remaining)
+            if route.crowded:
+                raise BacklogOverflow(
+                    f"{route.backlog} calls wait for a server of {call.namespace} already; "
+                    "slow down, or raise backlog",
+                    function=call.name,
+                )
+            await route.when_changed(remaining)
 
     def _unavailable(self, call: ClusterCall, why: str) -> Deferred[Any]:
         """There is nobody to ask: the call's value for that, or an error."""

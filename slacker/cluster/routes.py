@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,9 @@ from slacker.content.values import Keyword
 _MANY = 100
 _RIPE_AFTER = 0.05
 
+# Calls that look again in one turn of the reactor whether there is a server for them now, some 20 us each.
+_WOKEN_AT_ONCE = 500
+
 _WEIGHT = Keyword("weight")
 
 
@@ -38,7 +42,9 @@ class Route:
     had_servers: bool = False  # servers that all restart, or lose ZooKeeper together, are waited for
     _sampler: Sampler[Client] | None = None
     _loads: Loads[Client] | None = None
-    _waiting: list[Deferred[None]] = Factory(list)
+    _waiting: dict[Deferred[None], None] = Factory(dict)
+    _due: deque[Deferred[None]] = Factory(deque)  # those that waited before the last change
+    _waking: IDelayedCall | None = None
 
     def refresh(self) -> None:
         """Bring up to date which servers are connected, in the order of their addresses."""
@@ -54,9 +60,26 @@ class Route:
     def changed(self) -> None:
         """The view changed, or a connection: look again when next used."""
         self.stale = True
-        waiting, self._waiting = self._waiting, []
-        for deferred in waiting:
-            deferred.callback(None)
+        self._due += self._waiting
+        self._waiting.clear()
+        if self._waking is None:
+            self._wake()
+
+    def closed(self) -> None:
+        """There will be no change any more."""
+        self.changed()
+        while self._waking is not None:
+            self._waking.cancel()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._waking = None
+        for _ in range(min(len(self._due), _WOKEN_AT_ONCE)):
+            waiting = self._due.popleft()
+            if not waiting.called:
+                waiting.callback(None)
+        if self._due:
+            self._waking = self._routes.clock.callLater(0, self._wake)
 
     def weights_changed(self) -> None:
         """What a server says of itself changed."""
@@ -78,11 +101,21 @@ class Route:
             self._loads = Loads(self.servers, self._routes.count_calls(self))
         return self._loads
 
-    def when_changed(self, clock: IReactorTime, seconds: float) -> Deferred[None]:
+    @property
+    def backlog(self) -> int:
+        """How many calls may wait."""
+        return self._routes.backlog
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many do."""
+        return len(self._waiting) + len(self._due) >= self.backlog
+
+    def when_changed(self, seconds: float) -> Deferred[None]:
         """Fires at the next change, or after so many seconds."""
         changed: Deferred[None] = Deferred(self._forget)
-        self._waiting.append(changed)
-        timer = clock.callLater(seconds, self._give_up, changed)
+        self._waiting[changed] = None
+        timer = self._routes.clock.callLater(seconds, self._give_up, changed)
         return changed.addBoth(_cancel, timer)
 
     def _give_up(self, changed: Deferred[None]) -> None:
@@ -90,8 +123,7 @@ class Route:
         changed.callback(None)
 
     def _forget(self, changed: Deferred[None]) -> None:
-        if changed in self._waiting:
-            self._waiting.remove(changed)
+        self._waiting.pop(changed, None)
 
 
 class Routes:
@@ -99,6 +131,8 @@ class Routes:
 
     :param connect: makes the client of an address; the second argument is told when its connection changes,
         the third is the client's ``pace``.
+    :param backlog: calls that may wait for a server, in each namespace.
+    :param follow_data: follow what each server says of itself.
     :ivar routes: the followed namespaces.
     :ivar clients: by address.
     """
@@ -108,10 +142,15 @@ class Routes:
         discovery: IDiscovery,
         connect: Callable[[str, Callable[[Client], None], Pace], Client],
         clock: IReactorTime,
+        *,
+        backlog: int,
+        follow_data: bool,
     ) -> None:
         self.routes: dict[str, Route] = {}
+        self.clock = clock
+        self.backlog = backlog
         self._discovery = discovery
-        self._clock = clock
+        self._follow_data = follow_data
         self._connections = Connections(
             lambda address, pace: connect(address, self._client_changed, pace), clock
         )
@@ -145,7 +184,7 @@ class Routes:
             self._ripe.cancel()
         closing = self._connections.close()
         for route in self.routes.values():
-            route.changed()
+            route.closed()
         return closing
 
     # Calls in flight
@@ -186,6 +225,9 @@ class Routes:
         gone, new, route.known = route.known - servers, servers - route.known, servers
         route.had_servers = route.had_servers or bool(servers)
         self._connections.change(new, gone)
+        if self._follow_data:
+            for address in new:
+                self._discovery.server_data(address)
         route.changed()
 
     def _client_changed(self, client: Client) -> None:
@@ -198,7 +240,7 @@ class Routes:
             else:
                 route.changed()
         if self._ripening and self._ripe is None:
-            self._ripe = self._clock.callLater(_RIPE_AFTER, self._ripened)
+            self._ripe = self.clock.callLater(_RIPE_AFTER, self._ripened)
 
     def _ripened(self) -> None:
         self._ripe = None

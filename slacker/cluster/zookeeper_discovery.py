@@ -114,7 +114,11 @@ class ZookeeperDiscovery:
         found: list[str] = []
         for namespace in sorted(await self._children(f"{self._layout.root}/functions")):
             if namespace == wanted if slash else namespace.startswith(wanted):
-                names = await self._children(self._layout.functions(namespace))
+                try:
+                    path = self._layout.functions(namespace)
+                except ConfigurationError:  # no server of ours or of Clojure made this node
+                    continue
+                names = await self._children(path)
                 found += [f"{namespace}/{name}" for name in sorted(names)]
         return [name for name in found if name.startswith(prefix)]
 

@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from slacker.cluster import routes
 from slacker.cluster.client import ClusterClient
 from slacker.cluster.discovery import IDiscovery, NamespaceView
 from slacker.content.values import Keyword
@@ -39,6 +40,7 @@ class ToldDiscovery:
         self.views: dict[str, NamespaceView] = {}
         self.running = False
         self.data: dict[str, Any] = {}
+        self.followed: list[str] = []
         self._callback: Callable[[NamespaceView], None] = lambda _: None
         self._data_callbacks: list[Callable[[str, Any], object]] = []
 
@@ -53,6 +55,7 @@ class ToldDiscovery:
         return self.views.setdefault(namespace, NamespaceView(namespace))
 
     def server_data(self, address: str) -> Any:
+        self.followed.append(address)
         return self.data.get(address)
 
     def subscribe_data(self, callback: Callable[[str, Any], object]) -> None:
@@ -486,6 +489,15 @@ class ClusterClientTests(SynchronousTestCase):
         self.assertEqual(told, [(A, {"x": 1})])
         self.assertEqual(client.server_data(A), {"x": 1})
 
+    def test_they_are_followed_where_somebody_wants_to_hear_of_them(self) -> None:
+        self.connect(A, B)
+        self.assertEqual(self.discovery.followed, [])
+        self.finish(self.client)
+        self.client = self.cluster(on_server_data=lambda address, data: None)
+        self.connect(A, B)
+        self.connect(A, B, C)
+        self.assertEqual(sorted(self.discovery.followed), [A, B, C])
+
     def test_functions_and_metadata_come_from_the_discovery(self) -> None:
         self.assertEqual(self.result(self.client.functions()), ["n/where", "m/where"])
         self.assertEqual(self.result(self.client.functions("n/")), ["n/where"])
@@ -682,6 +694,30 @@ class ClusterClientTests(SynchronousTestCase):
         self.discovery.tell("n")
         self.assertIsNone(self.result(self.client.call("n", "where", unavailable_value=None)))
         self.assertEqual(self.result(self.cluster(unavailable_value=7).call("n", "where")), 7)
+
+    def test_no_more_calls_wait_than_may_for_one_server(self) -> None:
+        self.client = self.cluster(backlog=2)
+        waiting = [self.client.call("n", "where") for _ in range(2)]
+        error = self.failure(self.client.call("n", "where"), BacklogOverflow)
+        self.assertIn("2 calls wait for a server of n already", str(error))
+        self.discovery.tell("n", A)
+        self.assertEqual([self.result(call) for call in waiting], [A, A])
+
+    def test_many_that_wait_are_woken_a_few_at_a_time(self) -> None:
+        self.patch(routes, "_WOKEN_AT_ONCE", 3)
+        waiting = [self.client.call("n", "where", unavailable_value="nobody") for _ in range(8)]
+        waiting[4].addErrback(lambda _: None).cancel()
+        self.discovery.tell("n")
+        self.assertEqual([call.called for call in waiting], [True] * 3 + [False, True] + [False] * 3)
+        self.network.advance(0)
+        self.assertEqual([self.result(call) for call in waiting if call is not waiting[4]], ["nobody"] * 7)
+
+    def test_all_of_them_hear_at_once_that_the_client_is_closed(self) -> None:
+        self.patch(routes, "_WOKEN_AT_ONCE", 3)
+        waiting = [self.client.call("n", "where") for _ in range(8)]
+        self.client.close()
+        for call in waiting:
+            self.failureResultOf(call, NotSent)
 
     def test_a_waiting_call_can_be_cancelled(self) -> None:
         call = self.client.call("n", "where")

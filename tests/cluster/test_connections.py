@@ -6,10 +6,13 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.client import Client
+from slacker.client.pace import Pace
 from slacker.cluster.connections import Connections
+from slacker.errors import ConfigurationError
 
 
 class FakeClient:
@@ -40,6 +43,29 @@ class ConnectionsTests(SynchronousTestCase):
             lambda address, _: cast(Client, FakeClient(self.log, address)), self.clock
         )
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
+
+    def test_an_address_that_no_client_can_be_made_for_keeps_nobody_else_waiting(self) -> None:
+        def connect(address: str, _: Pace) -> Client:
+            if address == "bad:1":
+                raise ConfigurationError("no such host can be")
+            return cast(Client, FakeClient(self.log, address))
+
+        logged = self.capture()
+        self.connections = Connections(connect, self.clock)
+        self.connections.change(["a:1", "bad:1", "c:1"], ())
+        self.assertEqual(self.done(), ["+a:1", "+c:1"])
+        self.assertEqual(logged, ["ignoring server bad:1: no such host can be"])
+        self.connections.change((), ["bad:1"])
+
+    def capture(self) -> list[str]:
+        lines: list[str] = []
+
+        def observe(event: Any) -> None:
+            lines.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        return lines
 
     def client(self, address: str) -> Any:
         return self.connections.clients[address]

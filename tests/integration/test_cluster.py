@@ -8,11 +8,11 @@ from uuid import uuid4
 
 from twisted.internet.defer import Deferred
 
-from slacker import ClusterClient, ClusterServer, SlackerServer, Unavailable
+from slacker import ClusterClient, ClusterServer, NotSent, SlackerServer, Unavailable
 from slacker.content import loads
 from slacker.content.values import Keyword, Symbol
 from slacker.server import nonblocking
-from tests.integration.processes import until
+from tests.integration.processes import free_port, until
 from tests.integration.real_zookeeper import RealZooKeeper, require_real_zookeeper
 from tests.integration.zookeepers import OnEmbedded, OnReal, ZooKeeperCase
 
@@ -89,6 +89,9 @@ class Scenarios(Cluster):
         functions = client.functions()
         self.proxy.restore()
         self.assertEqual(await functions, ["m/echo", "n/where"])
+        zookeeper = await self.connected(direct=True)
+        await zookeeper.create(f"/slacker/cluster/{self.name}/functions/_odd", b"")  # somebody else's
+        self.assertEqual(await client.functions(), ["m/echo", "n/where"])
         self.assertEqual(await client.functions("m/"), ["m/echo"])
         self.assertEqual((await client.meta("m/echo"))[Keyword("name")], Symbol("echo"))
         self.assertEqual(await client.meta("m/none"), {})
@@ -105,6 +108,21 @@ class Scenarios(Cluster):
         self.assertEqual({await weighted() for _ in range(20)}, {two.address})
         await one.set_server_data({Keyword("weight"): 1})
         await until(lambda: (one.address, {Keyword("weight"): 1}) in told, "the change being told")
+
+    async def test_who_wants_to_hear_of_server_data_hears_without_asking(self) -> None:
+        told: list[Any] = []
+        client = self.cluster(on_server_data=lambda address, data: told.append((address, data)))
+        one = await self.serve(server_data={Keyword("a"): 1})
+        await self.sees(client, one)
+        await until(lambda: (one.address, {Keyword("a"): 1}) in told, "the data being told")
+        await one.set_server_data({Keyword("a"): 2})
+        await until(lambda: (one.address, {Keyword("a"): 2}) in told, "the change being told")
+
+    async def test_a_question_to_zookeeper_ends_with_the_client(self) -> None:
+        client = self.cluster(zk=f"127.0.0.1:{free_port(self)}", timeout=60.0)
+        waiting = client.functions()
+        await client.close()
+        await self.assertFailure(waiting, NotSent)
 
     async def test_a_call_of_the_leader_goes_to_the_one_that_leads(self) -> None:
         client = self.cluster()
