@@ -388,7 +388,8 @@ class ClusterClientTests(SynchronousTestCase):
         blocking.addErrback(lambda _: None)
 
     def test_what_may_have_run_is_never_said_not_to_have_run(self) -> None:
-        for options in ({}, {"unavailable_value": "nobody"}):
+        either: list[dict[str, Any]] = [{}, {"unavailable_value": "nobody"}]
+        for options in either:
             self.connect(A)
             lost = self.client.call("n", "wait", retries=1, timeout=5.0, **options)
             self.network.flush()

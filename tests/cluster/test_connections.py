@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
-from twisted.logger import formatEvent, globalLogPublisher
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.client import Client
@@ -50,22 +50,12 @@ class ConnectionsTests(SynchronousTestCase):
                 raise ConfigurationError("no such host can be")
             return cast(Client, FakeClient(self.log, address))
 
-        logged = self.capture()
         self.connections = Connections(connect, self.clock)
-        self.connections.change(["a:1", "bad:1", "c:1"], ())
+        with capturedLogs() as events:
+            self.connections.change(["a:1", "bad:1", "c:1"], ())
         self.assertEqual(self.done(), ["+a:1", "+c:1"])
-        self.assertEqual(logged, ["ignoring server bad:1: no such host can be"])
+        self.assertEqual(list(map(formatEvent, events)), ["ignoring server bad:1: no such host can be"])
         self.connections.change((), ["bad:1"])
-
-    def capture(self) -> list[str]:
-        lines: list[str] = []
-
-        def observe(event: Any) -> None:
-            lines.append(formatEvent(event))
-
-        globalLogPublisher.addObserver(observe)
-        self.addCleanup(globalLogPublisher.removeObserver, observe)
-        return lines
 
     def client(self, address: str) -> Any:
         return self.connections.clients[address]
