@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
-from slacker.errors import BacklogOverflow, CallTimeout, NotSent
+from slacker.errors import BacklogOverflow, CallTimeout, ContentError, NotSent
 from slacker.interceptors import Call, Interceptor
 from slacker.wire import Request, Response
 from tests.client.test_client import ADDRESS, CLJ, ClientTestCase
@@ -168,7 +168,7 @@ class OddStageTests(ClientTestCase):
             def before(self, call: Call) -> None:
                 call.data = b"x" * 65
 
-        self.failure(self.ask(Much(), max_frame=64), NotSent)
+        self.failure(self.ask(Much(), max_frame=64), ContentError)
 
     def test_one_waits_for_what_is_no_deferred(self) -> None:
         class Foreign(Interceptor):
