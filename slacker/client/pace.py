@@ -53,5 +53,5 @@ class Pace:
             place = next(iter(self._line))
             del self._line[place]
             place.callback(None)
-        if self._line:
+        if self._line and self._timer is None:  # who has had a turn may have asked for the next, and set it
             self._timer = self._clock.callLater(PAUSE, self._go_on)

@@ -50,6 +50,20 @@ class PaceTests(SynchronousTestCase):
         self.ask(*range(10, 20))
         self.assertEqual(self.had, [*range(20)])
 
+    def test_who_asks_for_the_next_turn_in_the_last_does_not_hasten_the_pace(self) -> None:
+        def again(_: None) -> None:
+            self.had.append(len(self.had))
+            self.waiting = self.pace.turn()
+            self.waiting.addCallback(again)
+
+        again(None)
+        for rounds in range(1, 7):
+            self.assertEqual(len(self.had), 1 + 10 * rounds)
+            self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+            self.clock.advance(0.02)
+        self.waiting.cancel()
+        self.failureResultOf(self.waiting, CancelledError)
+
     def test_who_gives_up_leaves_the_place_to_the_next(self) -> None:
         turns = self.ask(*range(25))
         turns[12].cancel()
