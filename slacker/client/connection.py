@@ -292,9 +292,16 @@ class ClientConnection(Protocol):
         self._set_timer(self._link.keepalive / 2, self._keep_alive)
 
     def _set_timer(self, seconds: float, call: Callable[[], None]) -> None:
-        """The one timer of a connection: for the greeting, then for keepalive, then for closing."""
+        """The one timer of a connection: for the greeting, then for keepalive, then for closing.
+
+        A process that was held up itself finds the timer due before it reads what came meanwhile, since a
+        reactor makes due calls first: so one turn more is left for what it waits for.
+        """
         self._stop_timer()
-        self._timer = self._link.clock.callLater(seconds, call)
+        self._timer = self._link.clock.callLater(seconds, self._after_reading, call)
+
+    def _after_reading(self, call: Callable[[], None]) -> None:
+        self._timer = self._link.clock.callLater(0, call)
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():

@@ -78,13 +78,15 @@ class PlayedServer(Protocol):
 
 
 class ClientTestCase(SynchronousTestCase):
+    address = ADDRESS
+
     def setUp(self) -> None:
         self.network = Network()
         self.played: list[PlayedServer] = []
         self.clients: list[Client] = []
 
     def client(self, **options: Any) -> Client:
-        self.clients.append(self.network.client(ADDRESS, **options))
+        self.clients.append(self.network.client(self.address, **options))
         return self.clients[-1]
 
     def tearDown(self) -> None:
@@ -103,7 +105,7 @@ class ClientTestCase(SynchronousTestCase):
 
         factory = Factory.forProtocol(build)
         factory.noisy = False
-        self.network.listen(ADDRESS, factory)
+        self.network.listen(self.address, factory)
 
     def greeted(self, software: str = "0.18.0", **options: Any) -> tuple[Client, PlayedServer]:
         """A client that is connected to a played server which says that it is this software."""
