@@ -99,7 +99,8 @@ class ClientConnection(Protocol):
             self._greet()
 
     def handshakeCompleted(self) -> None:
-        self._greet()
+        if not self._link.closed:
+            self._greet()
 
     def _greet(self) -> None:
         if self._say_hello:
@@ -234,7 +235,7 @@ class ClientConnection(Protocol):
     # Whether the peer lives
 
     def _greeted(self) -> None:
-        if self._ready or self._token_sent:
+        if self._ready or self._token_sent or self._link.closed:
             return
         token = self._link.auth
         if token is None:
@@ -249,7 +250,7 @@ class ClientConnection(Protocol):
             )
 
     def _token_answered(self, answer: AuthAck | Error) -> None:
-        if self._ready or not self._token_sent:
+        if self._ready or not self._token_sent or self._link.closed:
             return
         reason = rejection(answer)
         if reason is None:

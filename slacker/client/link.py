@@ -52,6 +52,7 @@ class Link:
     :param auth: the token that the server is shown.
     :param pace: whom to ask for a turn before each attempt to connect, if anybody.
     :ivar connection: the one that may be used for calls; None while there is none.
+    :ivar closed: whether it has been closed; what a peer says after that changes nothing.
     :ivar broken: why the last attempt failed; None until one fails, and once one succeeds.
     """
 
@@ -74,6 +75,7 @@ class Link:
     ) -> None:
         self.connection: ClientConnection | None = None
         self.broken: str | None = None
+        self.closed = False
         self.calls = calls
         self.address = address
         self.clock = clock
@@ -87,7 +89,6 @@ class Link:
         self._failures = 0
         self._say_hello = version == 6
         self._hello_answered = False  # by the last peer that answered anything
-        self._closed = False
         factory = Factory.forProtocol(lambda: ClientConnection(self, say_hello=self._say_hello))
         factory.noisy = False
         self._service = ClientService(
@@ -99,14 +100,14 @@ class Link:
 
     def start(self) -> None:
         """Connect, if that has not begun."""
-        if not self._service.running and not self._closed:
+        if not self._service.running and not self.closed:
             self._service.startService()
 
     def close(self, reason: str) -> Deferred[None]:
         """Close for good; fires when the connection is gone."""
-        if self._closed:
+        if self.closed:
             return succeed(None)
-        self._closed = True
+        self.closed = True
         self.broken = reason
         self._drop(reason)
         if self._open is not None:
@@ -157,7 +158,7 @@ class Link:
         self._user.link_lost(reason)
 
     def _failed(self, reason: str) -> None:
-        if self._closed:
+        if self.closed:
             return
         self._failures += 1
         if self.broken is None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHandshakeListener
 
 from slacker.client.client import Client
 from slacker.client.connection import SOFTWARE
-from slacker.wire import ClientHello, Frame, Ping, Pong, ServerHello
-from tests.client.test_client import ADDRESS, ClientTestCase, PlayedServer
+from slacker.errors import NotSent
+from slacker.wire import AuthAck, AuthRequest, ClientHello, Frame, Ping, Pong, ServerHello, encode
+from tests.client.test_client import ClientTestCase, PlayedServer
 
 HELLO = ClientHello(SOFTWARE, "")
+TOKEN = "billing:" + "s" * 43
 
 
 class LinkTestCase(ClientTestCase):
@@ -43,7 +48,7 @@ class HelloTests(LinkTestCase):
     def test_a_server_that_was_held_up_is_asked_with_a_hello_again(self) -> None:
         client = self.connected()
         self.answers(self.next_server(HELLO), ServerHello("txslacker/9"))
-        self.network.cut(ADDRESS)
+        self.network.cut(self.address)
         self.next_server(HELLO)
         self.does_not_answer()
         self.answers(self.next_server(Ping()), Pong())
@@ -54,7 +59,7 @@ class HelloTests(LinkTestCase):
     def test_a_server_that_was_replaced_by_an_old_one_is_asked_with_a_hello_once_more_only(self) -> None:
         client = self.connected()
         self.answers(self.next_server(HELLO), ServerHello("txslacker/9"))
-        self.network.cut(ADDRESS)
+        self.network.cut(self.address)
         for _ in range(2):
             self.next_server(HELLO)
             self.does_not_answer()
@@ -68,7 +73,7 @@ class HelloTests(LinkTestCase):
             self.does_not_answer()
             self.answers(self.next_server(Ping()), Pong())
             self.assertTrue(client.connected)
-            self.network.cut(ADDRESS)
+            self.network.cut(self.address)
         self.answers(self.next_server(HELLO), ServerHello("txslacker/9"))
         self.assertTrue(client.connected)
 
@@ -77,4 +82,49 @@ class HelloTests(LinkTestCase):
         for _ in range(3):
             self.answers(self.next_server(Ping(version=5)), Pong(version=5))
             self.assertTrue(client.connected)
-            self.network.cut(ADDRESS)
+            self.network.cut(self.address)
+
+
+class ClosedTests(LinkTestCase):
+    """Over TLS, and while something is still to be sent, what a peer says comes also after the closing."""
+
+    address = "127.0.0.1:2104"  # a token is shown to a server on this machine
+
+    def close(self, client: Client) -> Deferred[None]:
+        """Close a client whose server has not read yet what it was sent last."""
+        [near] = self.network.connections(self.address)
+        near.other.reading = False
+        near.write(encode(Pong()))
+        return client.close()
+
+    def stays_closed(self, client: Client, closed: Deferred[None]) -> None:
+        self.network.flush()
+        self.assertFalse(client.connected)
+        self.assertIn("closed", str(self.failureResultOf(client.call("n", "f"), NotSent).value))
+        self.network.advance(1)
+        self.assertIsNone(self.result(closed))
+
+    def test_an_answer_to_the_hello_does_not_open_it_again(self) -> None:
+        client = self.connected()
+        server = self.next_server(HELLO)
+        closed = self.close(client)
+        server.say(ServerHello("txslacker/9"))
+        self.stays_closed(client, closed)
+
+    def test_nor_does_one_to_the_token(self) -> None:
+        client = self.connected(auth=TOKEN)
+        server = self.next_server(HELLO)
+        self.answers(server, ServerHello("txslacker/9"))
+        self.assertEqual(server.received(), [AuthRequest(0, TOKEN)])
+        closed = self.close(client)
+        server.say(AuthAck(0, 0))
+        self.stays_closed(client, closed)
+
+    def test_nor_the_end_of_a_handshake(self) -> None:
+        client = self.connected()
+        server = self.next_server(HELLO)
+        [near] = self.network.connections(self.address)
+        closed = self.close(client)
+        cast(IHandshakeListener, near.protocol).handshakeCompleted()
+        self.stays_closed(client, closed)
+        self.assertEqual(server.received(), [])
