@@ -24,6 +24,10 @@ from slacker.client.pending import PendingCall
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _ENOUGH_FAILURES = 10  # for the longest pause
+# Seconds that a connection has to live to begin with the first pause again. Who closes it sooner, and be it
+# after a greeting, counts as one that could not be reached; who does so later is asked no more often than one
+# that stays away.
+_SETTLED = _LONGEST_PAUSE
 
 
 class LinkUser(Protocol):
@@ -87,6 +91,7 @@ class Link:
         self._user = user
         self._open: ClientConnection | None = None  # also while it is being greeted
         self._failures = 0
+        self._ready_at = 0.0
         self._say_hello = version == 6
         self._hello_answered = False  # by the last peer that answered anything
         factory = Factory.forProtocol(lambda: ClientConnection(self, say_hello=self._say_hello))
@@ -129,7 +134,7 @@ class Link:
             connection.abort("the server answered a ping, but no hello, which it did before; asking again")
             return
         self.connection = connection
-        self._failures = 0
+        self._ready_at = self.clock.seconds()
         self.broken = None
         self._user.link_ready(connection)
 
@@ -138,6 +143,7 @@ class Link:
         self._open = None
         if connection is self.connection:
             self._say_hello = self.version == 6
+            self._failures = 0 if self.clock.seconds() - self._ready_at >= _SETTLED else self._failures + 1
             self._drop(reason)
         else:
             self._failed(reason)
@@ -167,7 +173,7 @@ class Link:
         self._user.link_failed(reason)
 
     def _pause(self, attempt: int) -> float:
-        """Seconds before the next attempt, by the attempts that led to no usable connection."""
+        """Seconds before the next attempt, by the attempts that led to no lasting connection."""
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, _ENOUGH_FAILURES))
         return pause * random.uniform(0.5, 1.0)
 

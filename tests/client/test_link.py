@@ -128,3 +128,34 @@ class ClosedTests(LinkTestCase):
         cast(IHandshakeListener, near.protocol).handshakeCompleted()
         self.stays_closed(client, closed)
         self.assertEqual(server.received(), [])
+
+
+class PauseTests(LinkTestCase):
+    """How soon a server is asked again that was connected."""
+
+    def greeting_server(self) -> None:
+        self.answers(self.next_server(HELLO), ServerHello("txslacker/9"))
+
+    def pause(self) -> float:
+        """Break the connection; the seconds until the next attempt."""
+        self.network.cut(self.address)
+        [attempt] = self.network.reactor.getDelayedCalls()
+        return attempt.getTime() - self.network.reactor.seconds()
+
+    def test_one_that_greets_and_closes_is_asked_ever_more_rarely(self) -> None:
+        self.connected()
+        pauses = []
+        for _ in range(10):
+            self.greeting_server()
+            pauses.append(self.pause())
+        self.assertTrue(pauses[0] <= 0.2, pauses)
+        self.assertTrue(all(2.5 <= pause <= 5 for pause in pauses[6:]), pauses)
+
+    def test_one_that_stayed_for_a_while_is_asked_again_soon(self) -> None:
+        self.connected()
+        for _ in range(10):
+            self.greeting_server()
+            self.pause()
+        self.greeting_server()
+        self.network.advance(5)
+        self.assertLessEqual(self.pause(), 0.1)
