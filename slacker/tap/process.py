@@ -99,8 +99,15 @@ class WorkerProcess(ProcessProtocol):
     def _how(self, end: Any) -> str | None:
         """How it ended, of a ``ProcessDone`` or ``ProcessTerminated``."""
         if end.signal is not None:
-            return f"by signal {signal.Signals(end.signal).name}"
+            return f"by signal {_signal_name(end.signal)}"
         if end.exitCode == 0:
             return None
         words = self._last_words.removeprefix("twistd slacker: ").removesuffix("; --help lists the options")
         return words or f"with status {end.exitCode}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have none
+        return str(number)

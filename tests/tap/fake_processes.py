@@ -48,11 +48,12 @@ class FakeProcess:
         event = {"log_format": "up", "log_time": 0.0, "log_level": LogLevel.info, "worker_up": True}
         self.say(written(event))
 
-    def end(self, status: int = 0, by: str | None = None, *, holding_pipes: bool = False) -> None:
+    def end(self, status: int = 0, by: str | int | None = None, *, holding_pipes: bool = False) -> None:
         """Exit with a status, or by a signal."""
         self.over = True
         if by is not None:
-            self._reason = Failure(ProcessTerminated(signal=getattr(signal, by)))
+            number = by if isinstance(by, int) else signal.Signals[by]
+            self._reason = Failure(ProcessTerminated(signal=number))
         else:
             self._reason = Failure(ProcessTerminated(exitCode=status) if status else ProcessDone(0))
         self.protocol.processExited(self._reason)

@@ -62,6 +62,10 @@ class WorkerProcessTests(SynchronousTestCase):
         self.process.end(by="SIGSEGV")
         self.assertEqual(self.ends, ["by signal SIGSEGV"])
 
+    def test_an_end_by_a_real_time_signal_has_its_number(self) -> None:
+        self.process.end(by=40)
+        self.assertEqual(self.ends, ["by signal 40"])
+
     def test_an_end_with_status_0_is_no_failure(self) -> None:
         self.process.end(0)
         self.assertEqual(self.ends, [None])
