@@ -233,7 +233,8 @@ class ClusterServer(Service):
         """Leave the cluster, serve until clients have heard of it, finish the calls that run, and close.
 
         New calls are answered "thread pool full" then, with which clients go elsewhere. Fires when all is
-        done: within 7 s and the server's ``drain_timeout``, whether ZooKeeper can be reached or not.
+        done, whether ZooKeeper can be reached or not: within 14 s and the server's ``drain_timeout`` (5 s to
+        leave ZooKeeper, 2 until clients have heard, 3 for the last calls and to close, 4 to end the session).
         """
         if self._stopped is None:
             self._stopped = Deferred()

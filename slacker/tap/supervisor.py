@@ -30,7 +30,7 @@ LONGEST_PAUSE = 30.0
 #: Seconds after which a worker counts as well, so that the pauses begin anew.
 WELL_AFTER = 60.0
 #: Seconds beyond --drain-timeout until a worker that was told to stop is killed: a member leaves ZooKeeper,
-#: waits for the last calls and closes in ten.
+#: waits for the last calls and closes in fourteen at most.
 KILL_MARGIN = 15.0
 
 
