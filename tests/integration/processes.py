@@ -20,6 +20,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from slacker import Client
+
 ROOT = Path(__file__).resolve().parents[2]
 #: The command of this interpreter's environment.
 TWISTD = str(Path(sys.executable).with_name("twistd"))
@@ -63,6 +65,18 @@ async def until(condition: Callable[[], object], what: str, patience: float = PA
         if reactor.seconds() > deadline:
             raise AssertionError(f"{what}: not within {patience:g} seconds")
         await pause(0.05)
+
+
+@deferred
+async def connected(client: Client) -> Client:
+    """The client, once it is connected.
+
+    A server that has just started, on a loaded machine, may be too slow to greet: a call made at once would
+    fail with NotSent then, and not wait for the next attempt.
+    """
+    client.connect()
+    await until(lambda: client.connected, f"a connection to {client.address}")
+    return client
 
 
 def temporary(test: SynchronousTestCase) -> str:

@@ -24,7 +24,7 @@ from slacker.server.service import SlackerServer
 from slacker.tls import ClientTls, ServerTls
 from slacker.wire import AuthRequest, Ping, encode
 from tests.certificates import Authority
-from tests.integration.processes import Child, free_port, twistd, until
+from tests.integration.processes import Child, connected, free_port, twistd, until
 
 HERE = "tcp:0:interface=127.0.0.1"
 
@@ -67,18 +67,22 @@ class TwistdTests(AuthTestCase):
     async def test_a_token_over_tls_opens_what_the_file_says_and_is_in_no_log(self) -> None:
         child, address = self.start("--auth", str(self.auth))
         await child.printed("starting on")
-        client = self.client(address, tls=self.trusting, auth=self.token)
+        client = await connected(self.client(address, tls=self.trusting, auth=self.token))
         self.assertEqual(await client.call("json", "dumps", [[1]]), "[1]")
         for other in (
             self.client(address, tls=self.trusting),
             self.client(address, tls=self.trusting, auth=self.other_token),
         ):
+            await connected(other)
             await self.assertFailure(other.call("json", "dumps", [[1]]), AccessDenied)
         wrong = self.token[:-1] + ("x" if self.token[-1] != "x" else "y")
-        error = await self.assertFailure(
-            self.client(address, tls=self.trusting, auth=wrong).call("json", "dumps", [[1]]), NotSent
-        )
-        self.assertIn("rejected this client's token", str(error))
+        stranger = self.client(address, tls=self.trusting, auth=wrong)
+
+        async def rejected() -> bool:
+            error = await self.assertFailure(stranger.call("json", "dumps", [[1]]), NotSent)
+            return "rejected this client's token" in str(error)
+
+        await until(rejected, "the token being rejected")
         await child.printed("its token is nobody's")
         for token in (self.token, self.other_token, wrong):
             self.assertNotIn(token.partition(":")[2][:20], child.output)
@@ -89,7 +93,8 @@ class TwistdTests(AuthTestCase):
         for hosts, may in ((["till.example"], True), (["other.example"], False)):
             certificate, key = self.authority.issue("x", hosts=hosts)
             tls = ClientTls(ca=self.authority.path, certificate=certificate, key=key)
-            call = self.client(address, tls=tls).call("json", "dumps", [[1]])
+            client = await connected(self.client(address, tls=tls))
+            call = client.call("json", "dumps", [[1]])
             if may:
                 self.assertEqual(await call, "[1]")
             else:

@@ -235,11 +235,10 @@ class EnsembleTests(Cluster):
         sessions = one.zookeeper.session_id, two.zookeeper.session_id
         leader = await self.ensemble.leader_index()
         killed = self.ensemble.kill(leader)
-        calls = 0
-        while not (killed.called and await self.elected(leader)):
-            await client.call("n", "where")
-            calls += 1
-        self.assertGreater(calls, 50)
+        rounds = 0
+        while rounds < 5 or not (killed.called and await self.elected(leader)):
+            await self.where(client, 10)
+            rounds += 1
         three = await self.serve(zk=zk)
         await self.sees(client, one, two, three)
         self.assertEqual((one.zookeeper.session_id, two.zookeeper.session_id), sessions)

@@ -73,11 +73,18 @@ class EnsembleTests(TestCase):
         self.assertFalse(zk.running)
         self.assertNotEqual(await zk.leader_index(), leader)
         await zk.restart(leader)
-        self.assertEqual(await zk.mode(leader), "follower")
+
+        async def follows() -> bool:
+            return await zk.mode(leader) == "follower"
+
+        async def answers() -> bool:
+            return await four_letter_word(zk.addresses[leader], "ruok") == "imok"
+
+        await until(follows, "the node following")
         zk.pause(leader)
         self.assertEqual(await four_letter_word(zk.addresses[leader], "ruok", 0.2), "")
         zk.resume(leader)
-        self.assertEqual(await four_letter_word(zk.addresses[leader], "ruok"), "imok")
+        await until(answers, "the node answering again")
 
 
 class RequirementTests(SynchronousTestCase):

@@ -257,7 +257,7 @@ async def two_servers_and_a_client(test: Processes, zk: str) -> None:
     for port in (free_port(test), free_port(test)):
         children[f"127.0.0.1:{port}"] = test.twistd(
             *["slacker", "--expose", "functions", "--listen", f"tcp:{port}{LOOPBACK}"],
-            *["--cluster", name, "--zk", zk, "--zk-session-timeout", "2"],
+            *["--cluster", name, "--zk", zk, "--zk-session-timeout", "10"],
         )
     for child in children.values():
         await child.printed("is published")

@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 
 from slacker import Client, ClusterClient
 from slacker.zookeeper import ZookeeperClient
-from tests.integration.processes import TWISTD, Child, free_port, free_ports, python, twistd, until
+from tests.integration.processes import TWISTD, Child, connected, free_port, free_ports, python, twistd, until
 
 LOOPBACK = ":interface=127.0.0.1"
 FUNCTIONS = """\
@@ -61,6 +61,12 @@ class Workers(TestCase):
         child = twistd("slacker", "--expose", "functions", *arguments, cwd=self.folder)
         self.addCleanup(child.clean_up)
         return child
+
+    async def client(self, port: int) -> Client:
+        """One that is connected."""
+        client = Client(f"127.0.0.1:{port}")
+        self.addCleanup(client.close)
+        return await connected(client)
 
     async def three_in_a_cluster(self) -> tuple[Child, ClusterClient, int]:
         """A supervisor of three, and a client that knows them all; the first one's port."""
@@ -124,8 +130,7 @@ class ServingTests(Workers):
         self.assertEqual(
             sorted(await looking.get_children(servers)), [f"127.0.0.1:{port + index}" for index in range(3)]
         )
-        client = Client(f"127.0.0.1:{port + 2}")
-        self.addCleanup(client.close)
+        client = await self.client(port + 2)
         running = client.call("functions", "slow", [1.0])
         await until((self.folder / "slow-began").exists, "the call running")
         ended = child.stop("TERM")
@@ -139,8 +144,7 @@ class ServingTests(Workers):
         port = free_ports(self, 2)
         child = self.twistd("--listen", f"tcp:{port}{LOOPBACK}", "--workers", "2")
         await child.printed("2 workers serve")
-        client = Client(f"127.0.0.1:{port + 1}")
-        self.addCleanup(client.close)
+        client = await self.client(port + 1)
         await client.call("functions", "say", ["hello"])
         await child.printed("[worker 2] and to the pipe\n")
         await child.printed("] hello\n")
@@ -152,8 +156,7 @@ class ServingTests(Workers):
         port = free_ports(self, 2)
         child = self.twistd("--listen", f"tcp:{port}{LOOPBACK}", "--workers", "2")
         await child.printed("2 workers serve")
-        client = Client(f"127.0.0.1:{port}")
-        self.addCleanup(client.close)
+        client = await self.client(port)
         pid = await client.call("functions", "process-id")
         running = client.call("functions", "slow", [60.0])
         self.addCleanup(running.addErrback, lambda _: None)
@@ -167,8 +170,7 @@ class ServingTests(Workers):
         port = free_ports(self, 2)
         child = self.twistd("--listen", f"tcp:{port}{LOOPBACK}", "--workers", "2")
         await child.printed("2 workers serve")
-        client = Client(f"127.0.0.1:{port}")
-        self.addCleanup(client.close)
+        client = await self.client(port)
         pid = await client.call("functions", "process-id")
         running = client.call("functions", "slow", [1.0])
         await until((self.folder / "slow-began").exists, "the call running")
@@ -184,8 +186,7 @@ class ServingTests(Workers):
         await child.printed("2 workers serve")
         pids = []
         for index in range(2):
-            client = Client(f"127.0.0.1:{port + index}")
-            self.addCleanup(client.close)
+            client = await self.client(port + index)
             pids.append(await client.call("functions", "process-id"))
         running = client.call("functions", "slow", [1.0])
         await until((self.folder / "slow-began").exists, "the call running")
@@ -219,8 +220,7 @@ class ServingTests(Workers):
         )
         await child.printed("2 workers serve")
         for index in range(2):
-            client = Client(f"127.0.0.1:{port + index}")
-            self.addCleanup(client.close)
+            client = await self.client(port + index)
             await client.call("slacker.cluster.manager", "shutdown")
             await child.printed(f"worker {index + 1} has ended, as it was told")
         self.assertEqual(await child.ended(), 0)

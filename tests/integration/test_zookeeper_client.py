@@ -160,7 +160,7 @@ class ClientTests(ZooKeeperCase):
     async def test_closing_on_a_frozen_line_takes_a_few_seconds_at_most(self) -> None:
         from twisted.internet import reactor
 
-        client = await self.connected(10.0)
+        client = await self.connected(40.0)  # so that a line is given up after 27 s only
         self.proxy.stall()
         pending = client.exists(self.root)
         began = reactor.seconds()
@@ -168,7 +168,7 @@ class ClientTests(ZooKeeperCase):
         with self.assertRaises(ClosingException):
             await pending
         await closing
-        self.assertLess(reactor.seconds() - began, 4.5)
+        self.assertLess(reactor.seconds() - began, 15.0)
         self.proxy.restore()
 
     async def test_closing_while_connecting_leaves_no_thread(self) -> None:
@@ -243,10 +243,12 @@ class RecipeTests(ZooKeeperCase):
         self.addCleanup(watch.stop)
         await other.create(self.root, None)
         await until(lambda: seen and seen[-1] is None, "the node")
+        before, began = len(seen), reactor.seconds()
         for number in range(200):
             await other.set(self.root, str(number).encode())
         await until(lambda: seen[-1] == b"199", "the last value")
-        self.assertLess(len(seen), 150)
+        # However long the writes take: twenty reads a second, the first of them at once.
+        self.assertLessEqual(len(seen) - before, 20 * (reactor.seconds() - began) + 2)
 
     async def test_an_old_sessions_node_is_replaced_before_it_vanishes(self) -> None:
         old, client = await self.connected(direct=True), await self.connected()
