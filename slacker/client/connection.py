@@ -219,7 +219,8 @@ class ClientConnection(Protocol):
                 text = f"{self._link.address} answered {call.function} with an inspection"
                 call.errback(PeerProtocolError(text, server=self._link.address, function=call.function))
         elif isinstance(frame, Ping):
-            self.send([encode(Pong(frame.tid, frame.version))])
+            if not self.outgoing.paused:  # who asks and does not read would fill this process's memory
+                self.send([encode(Pong(frame.tid, frame.version))])
         elif isinstance(frame, ServerHello):
             self.peer_software = frame.software
             self._greeted()

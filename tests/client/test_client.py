@@ -586,6 +586,20 @@ class ConnectionTests(ClientTestCase):
         for call in calls:
             call.addErrback(lambda _: None)
 
+    def test_neither_does_one_that_only_asks_whether_the_client_lives(self) -> None:
+        client, server = self.greeted()
+        (connection,) = self.network.connections(ADDRESS)
+        connection.other.reading = False
+        for _ in range(10):
+            server.say(encode(Ping()) * 20_000)
+            self.network.flush()
+        ours = client._channel.link.connection
+        assert ours is not None
+        self.assertEqual(ours.outgoing.unsent, 0)
+        connection.other.reading = True
+        self.network.flush()
+        self.assertEqual(server.received(), [Pong()] * 20_000)
+
 
 class TimeTests(ClientTestCase):
     """Timeouts and keepalive, by the clock."""
