@@ -22,9 +22,9 @@ from tests.integration.real_zookeeper import RealZooKeeper, require_real_zookeep
 from tests.soak.load import CALLERS
 
 CLUSTER = "night"
-SESSION = 4.0  # seconds
+SESSION = 8.0  # seconds; more than a client takes to notice by itself, so that ZooKeeper does not tell it
 KEEPALIVE = 3.0  # seconds in which a client (with keepalive=2.0) notices a silent server, at the latest
-NOTICE = 0.5  # seconds in which a client notices that a process died, on a busy machine
+NOTICE = 2.0  # seconds in which a client notices that a process died, on a busy machine
 LEAST = 1000  # calls per second of both clients together
 
 MODULE = """\
@@ -204,24 +204,31 @@ class ProcessTests(Night):
     async def test_the_leader_is_killed_and_calls_of_the_leader_follow_the_next_one(self) -> None:
         for _ in range(3):
             self.serve()
-        client = await self.load(grouping="leader")
-        await until(lambda: "report" not in client.output, "a quiet start")
+        clients = [await self.load(grouping="leader", timeout=30.0) for _ in range(2)]
         zookeeper = await self.watcher()
         _, leader, _ = await self.registered(zookeeper)
-        await self.report(client)
+        for client in clients:
+            await self.report(client)
         await pause(1.0)
-        self.assertEqual(set((await self.report(client)).by_answer), {leader})
+        for client in clients:
+            self.assertEqual(set((await self.report(client)).by_answer), {leader})
         killed_at = time.time()
         await self.servers.pop(leader).stop("KILL")
-        await pause(SESSION + 3)
-        report = await self.end(client)
-        _, new_leader, candidates = await self.registered(zookeeper)
-        self.assertIn(new_leader, self.servers)
-        self.assertEqual(candidates, 2)
-        self.assertEqual(set(report.by_answer) - {leader}, {new_leader})
-        for began, kind, message in report.failures:
-            self.assertEqual(kind, "ConnectionLost", message)
-            self.assertLess(began, killed_at + NOTICE)
+
+        async def followed() -> bool:
+            _, new_leader, candidates = await self.registered(zookeeper)
+            return new_leader in self.servers and candidates == 2
+
+        await until(followed, "the next leader")
+        await pause(3.0)
+        reports = [await self.end(client) for client in clients]
+        _, new_leader, _ = await self.registered(zookeeper)
+        for report in reports:
+            self.assertEqual(set(report.by_answer) - {leader}, {new_leader})
+            self.assertLessEqual(report.failed, CALLERS, report.failures)
+            for began, kind, message in report.failures:
+                self.assertEqual(kind, "ConnectionLost", message)
+                self.assertLess(began, killed_at + NOTICE)
 
 
 class EnsembleTests(Night):
@@ -253,6 +260,7 @@ class EnsembleTests(Night):
         clients = [await self.load(), await self.load()]
         await self.calm(*clients)
         zookeeper = await self.watcher()
+        began = time.time()
         for proxy in proxies:
             proxy.cut()
 
@@ -264,9 +272,11 @@ class EnsembleTests(Night):
         for proxy in proxies:
             proxy.restore()
         await self.all_back(time.time())
+        reports = [await self.report(client) for client in clients]
+        self.assert_busy(time.time() - began, *reports)
         await self.calm(*clients)
-        reports = [await self.end(client) for client in clients]
-        self.assertEqual([report.failures for report in reports], [[], []])
+        reports += [await self.end(client) for client in clients]
+        self.assertEqual([report.failures for report in reports], [[]] * 4)
 
     async def all_back(self, quorum_at: float) -> None:
         """All registrations and one leader, within six seconds."""
