@@ -78,7 +78,7 @@ def backward(stages: Chain, call: Call) -> Awaitable[None] | None:
         stage, stages = stages
         try:
             outcome = stage(call)
-        except Exception as error:
+        except BaseException as error:  # SystemExit, too: it is about this call, and not about the process
             call.error = error
         else:
             if outcome is not None:
@@ -89,7 +89,9 @@ def backward(stages: Chain, call: Call) -> Awaitable[None] | None:
 async def _backward_later(outcome: Awaitable[Any], rest: Chain, call: Call) -> None:
     try:
         await outcome
-    except Exception as error:
+    except GeneratorExit:  # nobody drives this any more
+        raise
+    except BaseException as error:
         call.error = error
     if (later := backward(rest, call)) is not None:
         await later
@@ -106,22 +108,46 @@ def drive(coroutine: Coroutine[Deferred[Any], Any, Any]) -> Any:
         waiting = coroutine.send(None)
     except StopIteration as end:
         return end.value
-    context = copy_context()
-    outcome: Deferred[Any] = Deferred(lambda _: waiting.cancel())
+    driven = _Driven(coroutine)
+    driven.wait_for(waiting)
+    return driven
 
-    def go_on(result: Any) -> None:
-        nonlocal waiting
+
+class _Driven(Deferred[Any]):
+    """Fires once, when a coroutine that has paused ends.
+
+    To cancel it is to cancel what the coroutine waits for just then: the coroutine may have more to wait for
+    after that, such as the stages on the way back.
+    """
+
+    def __init__(self, coroutine: Coroutine[Deferred[Any], Any, Any]) -> None:
+        super().__init__()
+        self._coroutine = coroutine
+        self._context = copy_context()
+        self._waiting: Deferred[Any] | None = None
+
+    def cancel(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def wait_for(self, waiting: object) -> None:
+        """Go on when this has fired, which the coroutine has paused for."""
+        if isinstance(waiting, Deferred):
+            self._waiting = waiting
+            waiting.addBoth(self._go_on)
+        else:
+            self._go_on(Failure(TypeError(f"what is awaited here is a Deferred, and not {waiting!r}")))
+
+    def _go_on(self, result: Any) -> None:
+        self._waiting = None
         try:
             if isinstance(result, Failure):
-                waiting = context.run(coroutine.throw, result.value)  # type: ignore[arg-type]  # it is one
+                waiting = self._context.run(self._coroutine.throw, result.value)  # type: ignore[arg-type]  # it is one
             else:
-                waiting = context.run(coroutine.send, result)
+                waiting = self._context.run(self._coroutine.send, result)
         except StopIteration as end:
-            outcome.callback(end.value)
+            self.callback(end.value)
         except BaseException:
-            outcome.errback(Failure())
+            self.errback(Failure())
         else:
-            waiting.addBoth(go_on)
-
-    waiting.addBoth(go_on)
-    return outcome
+            self.wait_for(waiting)

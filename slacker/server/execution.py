@@ -159,7 +159,7 @@ class Execution:
     def _succeeded(self, result: Any, codec: Codec, request: Request) -> Outcome:
         try:
             return SUCCESS, encode_result(codec, result, request.function, self._max_frame)
-        except Exception as error:
+        except BaseException as error:
             return failure(codec, request, error, debug=self._server.debug)
 
     def _failed(self, failed: Failure, codec: Codec, request: Request) -> Outcome:
@@ -186,8 +186,11 @@ class Execution:
         self, staged: StagedCalls, caller: Caller, request: Request, codec: Codec
     ) -> Outcome | None:
         view = CurrentCall(request, codec, caller.peer)
-        outcome = drive(staged.run(caller, request, codec, view))
+        try:
+            outcome = drive(staged.run(caller, request, codec, view))
+        except BaseException as error:  # an interceptor has made of the call what cannot be answered
+            return failure(codec, request, error, debug=self._server.debug)
         if outcome.__class__ is tuple:
             return cast(Outcome, outcome)
-        self._await(caller, request, outcome, view)
+        self._await(caller, request, outcome.addErrback(self._failed, codec, request), view)
         return None

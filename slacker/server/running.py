@@ -9,13 +9,14 @@ from typing import Any, NoReturn, Protocol
 
 from attrs import define
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from slacker.errors import Canceled
 from slacker.interceptors.context import incoming
 from slacker.server.context import CurrentCall
 from slacker.server.peer import PeerInfo
-from slacker.server.pipeline import Outcome
+from slacker.server.pipeline import EXCEPTION, Outcome
 from slacker.server.workers import Workers
 from slacker.wire import Request, ResultCode
 
@@ -26,6 +27,9 @@ LATER = (Deferred, CoroutineType)
 NOW = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
 
 CANCELED: Outcome = (int(ResultCode.CANCELED), b"")
+
+#: An exception of which nothing can be told.
+UNTOLD: Outcome = (EXCEPTION, b"")
 
 
 class Caller(Protocol):
@@ -63,18 +67,23 @@ class RunningCall:
 class AwaitedCall(RunningCall):
     """One whose outcome is a Deferred."""
 
+    log = Logger()
     deferred: Deferred[Outcome]
 
     def wait(self) -> None:
         """Tell the caller when the Deferred has fired."""
-        self.deferred.addCallback(self._ended)
+        self.deferred.addBoth(self._ended)
 
     def cancel(self) -> None:
         self.view.interrupted = True
         self.deferred.cancel()
 
-    def _ended(self, outcome: Outcome) -> None:
-        self.outcome = outcome
+    def _ended(self, outcome: Outcome | Failure) -> None:
+        if isinstance(outcome, Failure):  # whatever it is, the caller has to hear of the end
+            self.log.failure("{function!r} ended without an outcome", outcome, function=self.request.function)
+            self.outcome = UNTOLD
+        else:
+            self.outcome = outcome
         self.caller.call_finished(self)
 
 

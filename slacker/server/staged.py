@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from slacker.content import Codec
-from slacker.errors import AccessDenied, ContentError, FunctionNotFound, ServerBusy
+from slacker.errors import AccessDenied, FunctionNotFound, ServerBusy
 from slacker.interceptors.call import Call
 from slacker.interceptors.context import incoming
 from slacker.interceptors.stages import Stages, backward, forward
@@ -61,7 +61,9 @@ class StagedCalls:
                 call.result = await result if is_later else result
         except Raised as wrapped:
             call.error = raised = wrapped.error
-        except Exception as error:
+        except GeneratorExit:  # nobody drives this any more
+            raise
+        except BaseException as error:  # as in a function, SystemExit and the like are the caller's
             call.error = error
         if (later := backward(stages.after, call)) is not None:
             await later
@@ -71,7 +73,10 @@ class StagedCalls:
             await later
         if call.error is not error_before:
             code = self._encode(call, request, codec, raised)
-        return code, call.answer or b""
+        answer = call.answer or b""
+        if not isinstance(answer, bytes):
+            raise TypeError(f"an interceptor has made the answer a {type(answer).__name__}, not bytes")
+        return code, answer
 
     def _admit(self, caller: Caller, name: str) -> Function:
         """The function of this name, if this caller may call it now."""
@@ -129,7 +134,7 @@ class StagedCalls:
             try:
                 call.answer = encode_result(codec, call.result, request.function, self._max_frame)
                 return SUCCESS
-            except ContentError as error:
+            except BaseException as error:  # a value of the function's may do anything while it is written
                 call.error = error
         # A function may raise one of our errors about a call of its own, which says nothing about this one.
         refused = None if call.error is raised else refusal(call.error)

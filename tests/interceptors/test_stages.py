@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from contextvars import ContextVar
 from typing import Any
 
@@ -80,6 +82,36 @@ class StagesTests(SynchronousTestCase):
         self.finish(backward(stages.after, self.call))
         self.assertIsInstance(self.call.error, ValueError)
         self.assertEqual(self.notes, ["after a"])
+
+    def test_so_does_one_that_is_no_mere_exception(self) -> None:
+        class Exits(Interceptor):
+            def after(self, call: Call) -> None:
+                raise SystemExit
+
+            async def post(self, call: Call) -> None:
+                raise asyncio.CancelledError
+
+        stages = Stages([Noting("a", self.notes), Exits()])
+        self.finish(backward(stages.after, self.call))
+        self.assertIsInstance(self.call.error, SystemExit)
+        self.finish(backward(stages.post, self.call))
+        self.assertIsInstance(self.call.error, asyncio.CancelledError)
+        self.assertEqual(self.notes, ["after a", "post a"])
+
+    def test_what_nobody_drives_any_more_runs_no_stages(self) -> None:
+        class Waits(Interceptor):
+            def after(self, call: Call) -> Deferred[None]:
+                return Deferred()
+
+        async def rest() -> None:
+            later = backward(Stages([Noting("a", self.notes), Waits()]).after, self.call)
+            assert later is not None
+            await later
+
+        dropped = rest()
+        dropped.send(None)
+        dropped.close()
+        self.assertEqual((self.notes, self.call.error), ([], None))
 
     def test_one_that_does_not_wait_leaves_nothing_to_be_awaited(self) -> None:
         stages = Stages([Noting("a", self.notes), Noting("b", self.notes)])
@@ -161,6 +193,57 @@ class DriveTests(SynchronousTestCase):
         outcome = drive(slow())
         outcome.cancel()
         self.assertEqual(self.successResultOf(outcome), "cancelled")
+
+    def test_what_waits_again_after_that_has_not_ended(self) -> None:
+        first: Deferred[None] = Deferred()
+        second: Deferred[str] = Deferred()
+
+        async def stubborn() -> str:
+            with contextlib.suppress(CancelledError):
+                await first
+            return await second
+
+        outcome = drive(stubborn())
+        outcome.cancel()
+        self.assertNoResult(outcome)
+        second.callback("after all")
+        self.assertEqual(self.successResultOf(outcome), "after all")
+        outcome.cancel()
+
+    def test_it_can_be_cancelled_again_then(self) -> None:
+        async def stubborn() -> None:
+            try:
+                await Deferred()
+            finally:
+                await Deferred()
+
+        outcome = drive(stubborn())
+        outcome.cancel()
+        self.assertNoResult(outcome)
+        outcome.cancel()
+        self.failureResultOf(outcome, CancelledError)
+
+    def test_what_waits_for_anything_but_a_deferred_hears_so_there(self) -> None:
+        class Foreign:
+            def __await__(self) -> Any:
+                yield "a future of another kind"
+
+        async def confused(first: Any) -> str:
+            await first
+            try:
+                await Foreign()
+            except TypeError as error:
+                return str(error)
+            return "it went on"
+
+        async def only_once() -> str:
+            return await confused(Foreign())
+
+        first: Deferred[None] = Deferred()
+        later = drive(confused(first))
+        first.callback(None)
+        self.assertIn("a future of another kind", self.successResultOf(later))
+        self.failureResultOf(drive(only_once()), TypeError)
 
     def test_it_goes_on_in_the_context_in_which_it_began(self) -> None:
         variable: ContextVar[str] = ContextVar("variable", default="outside")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from collections.abc import Iterator
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.content import dumps, loads
@@ -14,10 +17,12 @@ from slacker.interceptors import Call, CallStatistics, Deadline, Interceptor, wi
 from slacker.interceptors.context import outgoing_extensions
 from slacker.server import SlackerServer, current_call, nonblocking
 from slacker.server.functions import Exposable
+from slacker.server.http import site
 from slacker.server.limits import Limits
 from slacker.server.workers import PoolStatus
 from slacker.testing import Network
 from slacker.wire import Error, Frame, Interrupt, Request, Response
+from tests.server.http_client import Client
 from tests.server.peers import CLJ, Peer
 
 
@@ -27,6 +32,25 @@ def echo(x: Any) -> Any:
 
 def fails() -> None:
     raise NotSent("of a call of its own")
+
+
+class Hostile(list[Any]):
+    """A result that raises while it is written."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        super().__init__()
+        self.error = error
+
+    def __iter__(self) -> Iterator[Any]:
+        raise self.error
+
+
+class Waits(Interceptor):
+    """Waits in one stage for a Deferred of the test."""
+
+    def __init__(self, stage: str) -> None:
+        self.waiting: Deferred[None] = Deferred()
+        setattr(self, stage, lambda call: self.waiting)
 
 
 class StagedTestCase(SynchronousTestCase):
@@ -163,11 +187,6 @@ class InterceptorTests(StagedTestCase):
                 self.assertEqual(peer.ask(request), plain.ask(request), (name, data))
 
     def test_a_stage_may_take_its_time_and_the_call_counts_as_running(self) -> None:
-        class Waits(Interceptor):
-            def __init__(self, stage: str) -> None:
-                self.waiting: Deferred[None] = Deferred()
-                setattr(self, stage, lambda call: self.waiting)
-
         for stage in ("pre", "before", "after", "post"):
             waits = Waits(stage)
             peer = self.serve(waits)
@@ -221,6 +240,133 @@ class InterceptorTests(StagedTestCase):
         self.assertEqual(peer.ask(Request(2, CLJ, "w/echo", b"[1]"), Interrupt(2)), [Error(2, 14)])
         self.server.workers.run()  # type: ignore[attr-defined]
         self.assertEqual((peer.answers(), self.server.calls_running), ([], 0))
+
+
+class EndTests(StagedTestCase):
+    """Whatever stages, functions and codecs do, a call is answered once, and does not count any more then."""
+
+    def assertEnded(self, peer: Peer) -> None:
+        self.assertEqual((len(peer.connection.calls), self.server.calls_running, peer.lost), (0, 0, False))
+
+    def test_an_interrupted_call_ends_when_its_last_stages_do(self) -> None:
+        for stage in ("after", "post"):
+            waits = Waits(stage)
+            peer = self.serve(waits, exposed={"wait": Deferred})
+            self.assertEqual(peer.ask(Request(1, CLJ, "r/wait", b""), Interrupt(1)), [Error(1, 14)])
+            self.assertEqual(self.server.calls_running, 1)
+            waits.waiting.callback(None)
+            peer.pump()
+            self.assertEqual(peer.answers(), [])
+            self.assertEnded(peer)
+
+    def test_so_does_the_call_of_an_http_client_that_has_left(self) -> None:
+        for stage in ("after", "post"):
+            waits = Waits(stage)
+            self.serve(waits, exposed={"wait": Deferred})
+            caller = Client(site(self.server))
+            caller.send(b"POST /r/wait.json HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+            caller.transport.abortConnection()
+            waits.waiting.callback(None)
+            self.assertEqual((caller.received, self.server.calls_running), (b"", 0))
+
+    def test_an_interrupted_coroutine_that_waits_again_ends_when_it_ends(self) -> None:
+        again: Deferred[None] = Deferred()
+
+        async def stubborn() -> None:
+            try:
+                await Deferred()
+            except CancelledError:
+                await again
+
+        for interceptors in [(), (CallStatistics(),)]:
+            again = Deferred()
+            peer = self.serve(*interceptors, exposed={"stubborn": stubborn})
+            self.assertEqual(peer.ask(Request(1, CLJ, "r/stubborn", b""), Interrupt(1)), [Error(1, 14)])
+            self.assertEqual(self.server.calls_running, 1)
+            again.callback(None)
+            peer.pump()
+            self.assertEqual(peer.answers(), [])
+            self.assertEnded(peer)
+
+    def test_a_stage_may_raise_what_is_no_mere_exception(self) -> None:
+        for error in (asyncio.CancelledError, SystemExit, CancelledError):
+            for stage in ("pre", "before", "after", "post"):
+                statistics, waits = CallStatistics(), Waits(stage)
+                peer = self.serve(statistics, waits)
+                peer.send(Request(1, CLJ, "r/echo", b"[1]"))
+                waits.waiting.errback(error())
+                peer.pump()
+                waits.waiting = fail(error())
+                answers = [*peer.answers(), *peer.ask(Request(1, CLJ, "r/echo", b"[1]"))]
+                for answer in answers:
+                    self.assertIn(error.__name__, self.value(answer))
+                self.assertEqual(len(answers), 2)
+                self.assertEqual(statistics.functions["r/echo"].in_flight, 0)
+                self.assertEnded(peer)
+
+    def test_a_stage_may_raise_it_at_once(self) -> None:
+        class Exits(Interceptor):
+            def __init__(self, stage: str) -> None:
+                setattr(self, stage, lambda call: sys.exit(1))
+
+        for stage in ("pre", "before", "after", "post"):
+            peer = self.serve(Exits(stage))
+            [answer] = self.ask(peer, "echo")
+            self.assertEqual(self.value(answer), "SystemExit: 1")
+            self.assertEnded(peer)
+
+    def test_a_result_may_raise_anything_while_it_is_written(self) -> None:
+        def later() -> Deferred[Any]:
+            self.waiting: Deferred[Any] = Deferred()
+            return self.waiting
+
+        for error in (RuntimeError, SystemExit):
+            hostile = Hostile(error)
+            for interceptors in [(), (CallStatistics(),)]:
+                functions = {"now": lambda: hostile, "later": later}  # noqa: B023  # called at once
+                peer = self.serve(*interceptors, exposed=functions)
+                [answer] = self.ask(peer, "now", b"")
+                self.assertIn(error.__name__, self.value(answer))
+                self.assertEqual(peer.ask(Request(2, CLJ, "r/later", b"")), [])
+                self.waiting.callback(hostile)
+                peer.pump()
+                [answer] = peer.answers()
+                self.assertIn(error.__name__, self.value(answer))
+                self.assertEnded(peer)
+
+    def test_an_interceptor_may_make_the_answer_what_is_none(self) -> None:
+        class Text(Interceptor):
+            waiting: Deferred[None] | None = None
+
+            def post(self, call: Call) -> Any:
+                call.answer = "text"  # type: ignore[assignment]
+                return self.waiting
+
+        text = Text()
+        peer = self.serve(text)
+        [now] = peer.ask(Request(1, CLJ, "r/echo", b"[1]"))
+        text.waiting = Deferred()
+        self.assertEqual(peer.ask(Request(1, CLJ, "r/echo", b"[1]")), [])
+        text.waiting.callback(None)
+        peer.pump()
+        [later] = peer.answers()
+        self.assertIn("made the answer a str", self.value(now))
+        self.assertEqual(now, later)
+        self.assertEnded(peer)
+
+    def test_an_error_of_which_nothing_can_be_told_is_one_all_the_same(self) -> None:
+        class Untellable(Exception):
+            def __str__(self) -> str:
+                raise SystemExit
+
+        waiting: Deferred[None] = Deferred()
+        peer = self.serve(exposed={"wait": lambda: waiting})
+        self.assertEqual(peer.ask(Request(1, CLJ, "r/wait", b"")), [])
+        waiting.errback(Untellable())
+        peer.pump()
+        self.assertEqual(peer.answers(), [Response(1, CLJ, 12, b"")])
+        self.assertEnded(peer)
+        self.assertEqual(len(self.flushLoggedErrors(SystemExit)), 1)
 
 
 class DeadlineTests(StagedTestCase):
