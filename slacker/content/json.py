@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from slacker.content.codec import MAX_DEPTH, Codec
-from slacker.content.refusal import Refusal, TooDeep, is_unicode, refused, refused_text
+from slacker.content.refusal import Refusal, TooDeep, is_unicode, refuse
 from slacker.content.types import plain, write_twin
 from slacker.content.values import Char, Keyword, List, Map, Symbol, make_dict
 from slacker.errors import ContentError
@@ -140,12 +140,8 @@ def dumps(value: object) -> bytes:
     try:
         _write(value, out, 0)
         return "".join(out).encode()
-    except Refusal as refusal:
-        raise refused("json", value, refusal) from None
-    except UnicodeEncodeError:
-        raise refused_text("json", value) from None
-    except RecursionError:
-        raise refused("json", value, TooDeep()) from None
+    except Exception as error:
+        refuse("json", value, error)
 
 
 _BRACKETS = re.compile(r'"[^"]*"|([\[\]{}])')

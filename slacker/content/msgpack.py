@@ -32,7 +32,7 @@ from uuid import UUID
 from msgpack import ExtType, Packer, Timestamp, unpackb
 
 from slacker.content.codec import MAX_DEPTH, MAX_PART, Codec
-from slacker.content.refusal import Refusal, TooDeep, refused, refused_text
+from slacker.content.refusal import Refusal, TooDeep, refuse, told
 from slacker.content.types import tagged, write_twin
 from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged, make_dict, make_set
 from slacker.content.walk import is_deeper
@@ -212,14 +212,10 @@ def dumps(value: object) -> bytes:
         except IndexError:
             packer = _make_packer()
         packed: bytes = packer.pack(value)
-    except Refusal as refusal:
-        raise refused("msgpack", value, refusal) from None
-    except UnicodeEncodeError:
-        raise refused_text("msgpack", value) from None
-    except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
-        if isinstance(error, RecursionError) or "recursion" in str(error):
-            raise refused("msgpack", value, TooDeep()) from None
-        raise ContentError(f"msgpack cannot carry this value: {error}") from error
+    except Exception as error:
+        if type(error) is ValueError and "recursion" in str(error):  # the C library's own word for it
+            error = TooDeep()
+        refuse("msgpack", value, error)
     if len(packed) <= KEPT_BUFFER:
         _idle.append(packer)
     return packed
@@ -239,6 +235,8 @@ def loads(data: bytes) -> Any:
     except (ValueError, TypeError, ArithmeticError, RuntimeError, MemoryError) as error:
         why = str(error) or type(error).__name__
         raise ContentError(f"not a msgpack payload of {len(data)} bytes: {why}") from None
+    except Exception as error:  # a registered type's own, when its instances become keys
+        raise ContentError(f"not a msgpack payload: {told(error)}") from error
 
 
 CODEC = Codec("msgpack", 30, dumps, loads)

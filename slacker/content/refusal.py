@@ -10,6 +10,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from json.encoder import encode_basestring
+from typing import NoReturn
 
 from slacker.content.codec import MAX_DEPTH
 from slacker.content.values import Keyword, Symbol, Tagged
@@ -32,17 +33,32 @@ class TooDeep(Refusal):
         super().__init__(None, f"is nested more than {MAX_DEPTH} levels deep, or contains itself")
 
 
-def refused(content_type: str, value: object, refusal: Refusal) -> ContentError:
-    """The error for the caller of ``dumps``: ``clj cannot carry this value: [0]["when"] is a …``."""
-    too_deep = isinstance(refusal, TooDeep)
-    path = "" if too_deep else _path_to(value, lambda element: element is refusal.element)
-    return _error(content_type, path, refusal.reason)
+def refuse(content_type: str, value: object, error: Exception) -> NoReturn:
+    """End ``dumps`` after a writer has raised this, its own or whatever an element has raised meanwhile.
+
+    :raises ContentError: always, as in ``clj cannot carry this value: [0]["when"] is a …``.
+    """
+    if isinstance(error, RecursionError):
+        error = TooDeep()
+    if isinstance(error, TooDeep):
+        raise _error(content_type, "", error.reason) from None
+    if isinstance(error, Refusal):
+        element = error.element
+        path = _place(value, lambda candidate: candidate is element)
+        raise _error(content_type, path, error.reason) from None
+    if isinstance(error, UnicodeEncodeError):
+        path = _place(value, _is_no_unicode)
+        raise _error(content_type, path, "holds half a surrogate pair, which is no Unicode text") from None
+    # A dict that another thread changes, say, or a list of a type whose __iter__ raises.
+    raise _error(content_type, None, f"raised {told(error)} when it was written") from error
 
 
-def refused_text(content_type: str, value: object) -> ContentError:
-    """The error for a value that holds a string or name with half a surrogate pair."""
-    path = _path_to(value, _is_no_unicode)
-    return _error(content_type, path, "holds half a surrogate pair, which is no Unicode text")
+def told(error: Exception) -> str:
+    """An exception as text, be it one whose own methods raise."""
+    try:
+        return repr(error)
+    except Exception:
+        return type(error).__name__
 
 
 def refused_arguments(content_type: str, function: str, error: ContentError) -> ContentError:
@@ -91,6 +107,14 @@ def _is_no_unicode(element: object) -> bool:
     except UnicodeEncodeError:
         return True
     return False
+
+
+def _place(value: object, wanted: Callable[[object], bool]) -> str | None:
+    """Where the first wanted element stands; None if that cannot be found out."""
+    try:
+        return _path_to(value, wanted)
+    except Exception:  # as a writer may meet one
+        return None
 
 
 def _path_to(value: object, wanted: Callable[[object], bool]) -> str | None:

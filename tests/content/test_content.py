@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from enum import IntEnum
 from fractions import Fraction
@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from slacker import content
 from slacker.content import BY_ID, CODECS, Codec, dumps, get, loads
 from slacker.content.codec import MAX_DEPTH
-from slacker.content.refusal import Refusal, refused, refused_arguments
+from slacker.content.refusal import Refusal, refuse, refused_arguments, told
 from slacker.content.values import Keyword, List, Symbol, Tagged
 from slacker.errors import ContentError
 
@@ -179,6 +179,24 @@ class DepthTests(SynchronousTestCase):
         self.assertRaises(ContentError, loads, "msgpack", b"\x91" * 2000 + b"\x01")
 
 
+class UnwantedError(Exception):
+    """One that cannot even be shown."""
+
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+class Raising(list[int]):
+    """Raises when it is written."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__([1])
+        self.error = error
+
+    def __iter__(self) -> Iterator[int]:
+        raise self.error
+
+
 class RefusalTests(SynchronousTestCase):
     """What a codec cannot carry is refused, with the way to it, before anything is sent."""
 
@@ -225,7 +243,7 @@ class RefusalTests(SynchronousTestCase):
         deep: Any = odd
         for _ in range(MAX_DEPTH + 10):
             deep = [deep]
-        error = refused("msgpack", deep, Refusal(odd, "is odd"))
+        error = self.assertRaises(ContentError, refuse, "msgpack", deep, Refusal(odd, "is odd"))
         self.assertEqual(str(error), "msgpack cannot carry this value: something deep inside it is odd")
         told = refused_arguments("msgpack", "n/f", error)
         self.assertIn("the arguments of n/f: something deep inside args is odd", str(told))
@@ -243,6 +261,46 @@ class RefusalTests(SynchronousTestCase):
             self.assertTrue(str(refused_arguments("json", "n/f", caught.exception)).startswith(text))
         told = refused_arguments("json", "n/f", ContentError("no more memory"))
         self.assertEqual(str(told), "arguments of n/f: no more memory")
+
+    def test_what_raises_while_it_is_written(self) -> None:
+        """Whatever it raises, it is a ContentError that names it."""
+        for error in (KeyError("a"), RuntimeError("b"), ValueError("c"), MemoryError(), UnwantedError()):
+            for name in CODECS:
+                self.assertEqual(
+                    self.message(name, [1, {"a": Raising(error)}]),
+                    f"something deep inside it raised {told(error)} when it was written",
+                )
+
+    def test_what_changes_while_it_is_written(self) -> None:
+        """It is not half written."""
+
+        class Watcher(list[int]):
+            """Adds to the dict while it is written."""
+
+            def __iter__(self) -> Iterator[int]:
+                target[str(len(target))] = 0
+                return super().__iter__()
+
+        for name in CODECS:
+            target: dict[str, Any] = {"0": Watcher([1]), "1": Watcher([2])}
+            self.assertIn("changed size during iteration", self.message(name, target))
+
+    def test_a_way_that_cannot_be_gone_again(self) -> None:
+        """What is wrong is said without it."""
+
+        class Once(list[int]):
+            """Can be gone through once."""
+
+            def __iter__(self) -> Iterator[int]:
+                if self:
+                    raise RuntimeError
+                self.append(1)
+                return iter([1])
+
+        for name in CODECS:
+            self.assertIn(
+                "something deep inside it is of type object", self.message(name, [Once(), object()])
+            )
 
     def test_inside_a_tagged_value(self) -> None:
         """It has a value."""

@@ -73,6 +73,16 @@ class _Place(_Point):
     pass
 
 
+class _Incomparable:
+    """Has a hash, and raises when it is compared."""
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        raise KeyError("never")
+
+
 class _Tea(str):
     __slots__ = ()
 
@@ -163,6 +173,14 @@ class RegisterTests(SynchronousTestCase):
             data = dumps(name, Tagged("app/point", [1, 2, 3]))
             error = self.assertRaises(ContentError, loads, name, data)
             self.assertIn("#app/point is no _Point: TypeError", str(error))
+
+    def test_instances_that_cannot_be_keys(self) -> None:
+        """Whatever they raise when they are compared, it is a ContentError."""
+        register(_Incomparable, "app/odd", lambda odd: 1, lambda value: _Incomparable())
+        for name in self.tagging:
+            data = dumps(name, frozenset([Tagged("app/odd", 1), Tagged("app/odd", 2)]))
+            error = self.assertRaises(ContentError, loads, name, data)
+            self.assertIn("KeyError('never')", str(error))
 
     def test_what_cannot_be_registered(self) -> None:
         """Types that have a form of their own, tags that have a meaning, and either twice."""

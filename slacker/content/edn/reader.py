@@ -32,6 +32,7 @@ from slacker.content.edn.literals import (
     string,
     symbol,
 )
+from slacker.content.refusal import told
 from slacker.content.types import tagged
 from slacker.content.values import MAX_SAME_HASH, Keyword, List, Symbol, Unreadable, make_dict, make_set
 from slacker.errors import ContentError
@@ -155,6 +156,8 @@ def loads(data: bytes) -> Any:
         raise ContentError(f"not an EDN payload: at byte {offset}: {error}") from None
     except RecursionError:
         raise ContentError("not an EDN payload: a map key or set member is nested too deeply") from None
+    except Exception as error:  # a registered type's own, when its instances become keys
+        raise ContentError(f"not an EDN payload: {told(error)}") from error
 
 
 def _split(parts: list[str]) -> list[str] | None:

@@ -19,7 +19,7 @@ from slacker.content.edn.literals import (
     is_tag,
     shown,
 )
-from slacker.content.refusal import Refusal, TooDeep, refused, refused_text
+from slacker.content.refusal import Refusal, TooDeep, refuse
 from slacker.content.types import write_twin
 from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged
 
@@ -190,9 +190,5 @@ def dumps(value: object) -> bytes:
     """
     try:
         return write(value).encode()
-    except Refusal as refusal:
-        raise refused("clj", value, refusal) from None
-    except UnicodeEncodeError:
-        raise refused_text("clj", value) from None
-    except RecursionError:
-        raise refused("clj", value, TooDeep()) from None
+    except Exception as error:
+        refuse("clj", value, error)

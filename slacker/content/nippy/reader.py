@@ -10,6 +10,7 @@ from typing import Any
 
 from slacker.content.codec import MAX_DEPTH
 from slacker.content.nippy.atoms import ATOMS, EDN, ENDS_EARLY, LG, MD, SM, sized, text
+from slacker.content.refusal import told
 from slacker.content.values import MAX_SAME_HASH, List, Tagged, Unreadable, make_dict, make_set
 from slacker.content.walk import is_deeper, measure
 from slacker.errors import ContentError
@@ -226,6 +227,8 @@ def loads(data: bytes) -> Any:
         reason = "a map key or set member is nested too deeply"
     except ValueError as error:  # a ContentError, as a rule
         reason = str(error)
+    except Exception as error:  # a registered type's own, when its instances become keys
+        reason = told(error)
     else:
         return value
     raise ContentError(f"not a nippy payload: at byte {reader.position}: {reason}")

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from slacker.content.codec import MAX_DEPTH, MAX_PART
 from slacker.content.edn import writer as edn
-from slacker.content.refusal import Refusal, TooDeep, refused, refused_text
+from slacker.content.refusal import Refusal, TooDeep, refuse
 from slacker.content.times import since_epoch
 from slacker.content.types import write_twin
 from slacker.content.values import Char, Keyword, List, Map, Symbol, Tagged
@@ -211,10 +211,6 @@ def dumps(value: object) -> bytes:
     out: list[bytes] = []
     try:
         _write(value, out.append, 0)
-    except Refusal as refusal:
-        raise refused("nippy", value, refusal) from None
-    except UnicodeEncodeError:
-        raise refused_text("nippy", value) from None
-    except RecursionError:
-        raise refused("nippy", value, TooDeep()) from None
+    except Exception as error:
+        refuse("nippy", value, error)
     return b"".join(out)

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from slacker.content.codec import Codec
-from slacker.content.refusal import Refusal, TooDeep, refused, refused_text
+from slacker.content.refusal import refuse, told
 from slacker.content.transit.reader import Reader
 from slacker.content.transit.writer import Write, Writer
 from slacker.errors import ContentError
@@ -41,12 +41,8 @@ class Encoding:
         """
         try:
             return self.encode(Writer(self.scalars, self.keys, self.make_map).top(value))
-        except Refusal as refusal:
-            raise refused(self.name, value, refusal) from None
-        except UnicodeEncodeError:
-            raise refused_text(self.name, value) from None
-        except RecursionError:
-            raise refused(self.name, value, TooDeep()) from None
+        except Exception as error:
+            refuse(self.name, value, error)
 
     def loads(self, data: bytes) -> Any:
         """The one value that ``data`` is.
@@ -59,4 +55,6 @@ class Encoding:
             reason = "it is nested too deeply"
         except ValueError as error:
             reason = str(error)
+        except Exception as error:  # a registered type's own, when its instances become keys
+            reason = told(error)
         raise ContentError(f"not a {self.name} payload: {reason}")
