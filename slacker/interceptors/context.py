@@ -23,8 +23,9 @@ class Incoming(Protocol):
 
 _outgoing: ContextVar[Mapping[int, Any] | None] = ContextVar("slacker_extensions", default=None)
 
-#: The call that a server runs in this context, if it does. It is in force in the function itself, in the
-#: Deferreds and coroutines that it makes, and in its worker thread.
+#: The call that a server runs in this context, if it does. It is in force in the function itself, in its
+#: coroutines and inlineCallbacks, and in its worker thread; not in plain callbacks of Deferreds, which run in
+#: the context of whoever fires them.
 incoming: ContextVar[Incoming | None] = ContextVar("slacker_incoming", default=None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -100,15 +100,17 @@ async def _backward_later(outcome: Awaitable[Any], rest: Chain, call: Call) -> N
 def drive(coroutine: Coroutine[Deferred[Any], Any, Any]) -> Any:
     """Run a coroutine: what it returns, at once if it never waits, else a Deferred of that.
 
-    It is what ``Deferred.fromCoroutine`` does, at a tenth of the cost for a coroutine that does not wait.
+    It is what ``Deferred.fromCoroutine`` does, at a tenth of the cost for a coroutine that does not wait. The
+    context variables that it sets, it sets for itself.
 
     :raises BaseException: what a coroutine that never waits raises.
     """
+    context = copy_context()
     try:
-        waiting = coroutine.send(None)
+        waiting = context.run(coroutine.send, None)
     except StopIteration as end:
         return end.value
-    driven = _Driven(coroutine)
+    driven = _Driven(coroutine, context)
     driven.wait_for(waiting)
     return driven
 
@@ -120,10 +122,10 @@ class _Driven(Deferred[Any]):
     after that, such as the stages on the way back.
     """
 
-    def __init__(self, coroutine: Coroutine[Deferred[Any], Any, Any]) -> None:
+    def __init__(self, coroutine: Coroutine[Deferred[Any], Any, Any], context: Context) -> None:
         super().__init__()
         self._coroutine = coroutine
-        self._context = copy_context()
+        self._context = context
         self._waiting: Deferred[Any] | None = None
 
     def cancel(self) -> None:

@@ -42,7 +42,10 @@ class CurrentCall:
 
 
 def current_call() -> CurrentCall:
-    """The call that this code runs for: in a function, its Deferreds and coroutines, or its worker thread.
+    """The call that this code runs for: in a function, its coroutines and inlineCallbacks, its worker thread.
+
+    A plain callback of a Deferred runs in the context of whoever fires it. It knows the call if it is added
+    as ``partial(contextvars.copy_context().run, callback)``.
 
     :raises LookupError: outside of any.
     """

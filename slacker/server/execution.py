@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast
@@ -84,11 +85,9 @@ class Execution:
         view = CurrentCall(request, codec, caller.peer)
         if not function.on_reactor:
             return self._begin_in_pool(caller, request, codec, function, view)
-        token = incoming.set(view)
-        try:
-            outcome = self.call_plainly(function, codec, request, self._later)
-        finally:
-            incoming.reset(token)
+        context = copy_context()  # of its own: what the function sets there is not for the next call
+        context.run(incoming.set, view)
+        outcome = context.run(self.call_plainly, function, codec, request, self._later)
         if outcome.__class__ is tuple:
             return outcome
         self._await(caller, request, cast("Deferred[Outcome]", outcome), view)

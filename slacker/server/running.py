@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from contextvars import Context
 from types import CoroutineType
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from attrs import define
 from twisted.internet.defer import Deferred
@@ -19,6 +20,8 @@ from slacker.server.peer import PeerInfo
 from slacker.server.pipeline import EXCEPTION, Outcome
 from slacker.server.workers import Workers
 from slacker.wire import Request, ResultCode
+
+T = TypeVar("T")
 
 #: What a function may return instead of a result, on the reactor.
 LATER = (Deferred, CoroutineType)
@@ -105,8 +108,7 @@ class PoolCall(RunningCall):
 
     def run(self) -> None:
         """In the thread."""
-        incoming.set(self.view)
-        self.outcome = self.work()
+        self.outcome = run_for(self.view, self.work)
 
     @property
     def weight(self) -> int:
@@ -132,7 +134,6 @@ class PoolJob:
 
     def run(self) -> None:
         """In the thread."""
-        incoming.set(self.view)
         deadline = self.view.deadline
         if deadline is not None and self.seconds() >= deadline:
             self.result = Failure(
@@ -140,7 +141,7 @@ class PoolJob:
             )
             return
         try:
-            self.result = self.call()
+            self.result = run_for(self.view, self.call)
             if type(self.result) not in NOW and isinstance(self.result, LATER):
                 refuse_later(self.result)
         except BaseException as error:  # whatever a function raises, SystemExit too, belongs to its caller
@@ -150,6 +151,16 @@ class PoolJob:
         """On the reactor, afterwards."""
         if not self.dropped:
             self.done.callback(self.result)  # or errback, where it is a Failure
+
+
+def run_for(view: CurrentCall, work: Callable[[], T]) -> T:
+    """Do a call's work, in a worker thread and in a context of its own.
+
+    What it sets there is not for the next call, and an idle thread keeps nothing of it alive.
+    """
+    context = Context()
+    context.run(incoming.set, view)
+    return context.run(work)
 
 
 class Raised(Exception):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.content import dumps, loads
@@ -419,6 +421,73 @@ class CurrentCallTests(StagedTestCase):
         waiting.callback(None)
         peer.pump()
         self.assertEqual(self.value(peer.answers()[0]), "r/tell")
+
+    def test_plain_callbacks_do_not_unless_they_are_run_in_the_functions_context(self) -> None:
+        waiting: Deferred[None] = Deferred()
+
+        def tell(_: object = None) -> str:
+            try:
+                return current_call().function
+            except LookupError:
+                return "unknown"
+
+        @inlineCallbacks
+        def generator() -> Generator[Deferred[None], None, str]:
+            yield waiting
+            return tell()
+
+        functions = {
+            "plain": lambda: waiting.addCallback(tell),
+            "kept": lambda: waiting.addCallback(partial(copy_context().run, tell)),
+            "generator": generator,
+        }
+        for interceptors in [(), (CallStatistics(),)]:
+            peer = self.serve(*interceptors, exposed=functions)
+            for name, told in [("plain", "unknown"), ("kept", "r/kept"), ("generator", "r/generator")]:
+                waiting = Deferred()
+                peer.send(Request(1, CLJ, f"r/{name}", b""))
+                waiting.callback(None)
+                peer.pump()
+                self.assertEqual(self.value(peer.answers()[0]), told)
+
+    def test_context_variables_that_a_call_sets_are_its_own(self) -> None:
+        variable: ContextVar[str] = ContextVar("variable", default="nobody's")
+
+        def swap(name: str) -> str:
+            before = variable.get()
+            variable.set(name)
+            return before
+
+        class Swaps(Interceptor):
+            def pre(self, call: Call) -> None:
+                call.state["before"] = swap("the stage's")
+
+            def post(self, call: Call) -> None:
+                call.answer = dumps("clj", [call.state["before"], call.result])
+
+        for interceptors, seen in [((), "nobody's"), ((Swaps(),), ["nobody's", "the stage's"])]:
+            peer = self.serve(*interceptors, exposed={"swap": swap})
+            for name in (b'["a"]', b'["b"]'):
+                [answer] = peer.ask(Request(1, CLJ, "r/swap", name))
+                self.assertEqual(self.value(answer), seen)
+        self.assertEqual(variable.get(), "nobody's")
+
+    def test_they_are_in_worker_threads_too_which_keep_nothing_of_a_call(self) -> None:
+        variable: ContextVar[str] = ContextVar("variable", default="nobody's")
+        told: list[str] = []
+
+        def set_and_tell(value: str) -> None:
+            variable.set(value)
+            told.append(current_call().function)
+
+        for interceptors in [(), (CallStatistics(),)]:
+            peer = self.serve(*interceptors, exposed={"set": set_and_tell})
+            self.server.workers.held = True  # type: ignore[attr-defined]
+            peer.send(Request(1, CLJ, "w/set", b'["a"]'))
+            [job] = self.server.workers.queue  # type: ignore[attr-defined]
+            job.run()  # as a worker thread does
+            self.assertEqual((told.pop(), variable.get()), ("w/set", "nobody's"))
+            self.assertRaises(LookupError, current_call)
 
     def test_outside_of_a_call_there_is_none(self) -> None:
         self.ask(self.serve(), "echo")
