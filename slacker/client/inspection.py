@@ -11,17 +11,25 @@ from slacker import content
 from slacker.client.answers import error_of
 from slacker.client.channel import Channel
 from slacker.client.pending import PendingCall
-from slacker.errors import SlackerError
+from slacker.errors import ConfigurationError, SlackerError
 from slacker.wire import Error, InspectAck, InspectCommand, InspectRequest, encode
+
+_MAX_ARGUMENT = 65_535  # bytes; its length is written in 16 bits
 
 
 def inspect(channel: Channel, command: InspectCommand, argument: str | None = None) -> Deferred[Any]:
     """Ask; argument and answer are EDN, whatever calls use."""
+    name = f"inspect {command.name.lower()}"
     try:
-        call = channel.new_call(f"inspect {command.name.lower()}".encode())
-        send = partial(_send, channel, command, content.dumps("clj", argument))
+        call = channel.new_call(name.encode())
+        data = content.dumps("clj", argument)
+        if len(data) > _MAX_ARGUMENT:
+            raise ConfigurationError(
+                f"{name}: the text has {len(data)} bytes as EDN; there is room for {_MAX_ARGUMENT}"
+            )
     except SlackerError as error:
         return fail(error)
+    send = partial(_send, channel, command, data)
     call.receive = partial(_receive, call, channel.address)
     if channel.link.connection is None:
         return channel.wait(call, None, send)

@@ -25,6 +25,8 @@ from slacker.wire.frames import Extensions
 
 _IDS = range(-(2**15), 2**15)
 _MOST_EXTENSIONS = 127  # their number is a signed byte
+_MAX_EXTENSION = 65_535  # bytes of one; its length is written in 16 bits
+_AROUND_EXTENSION = 4  # bytes of one that are not its value
 
 #: A frame in pieces, and the connection on which it is to be sent.
 _Request = tuple[ClientConnection, list[bytes]]
@@ -110,15 +112,20 @@ class StagedCall(PendingCall):
         """Take a place in the table of pending calls: what to send, and on which connection."""
         channel = self._channel
         extensions = encode_extensions(codec, call.extensions) if call.extensions else ()
+        if channel.version != 6:
+            extensions = ()  # there are none before
         self.name = wire_name(call.namespace, call.function)
         data = call.data or b""
+        size = len(data)
+        if extensions:
+            size += sum(_AROUND_EXTENSION + len(value) for _, value in extensions)
         if len(channel.pending.calls) >= channel.backlog:
             raise channel.overflow()
         connection = channel.link.connection
         if connection is None:
             raise channel.not_sent(self, "the connection has just broken")
-        if connection.outgoing.paused or len(data) > channel.max_arguments:
-            channel.check_room(connection, self, len(data))
+        if connection.outgoing.paused or size > channel.max_arguments:
+            channel.check_room(connection, self, size)
         tid = channel.pending.add(self, max(deadline - channel.seconds(), 0.001))
         try:
             if extensions or channel.version != 6:
@@ -204,14 +211,21 @@ def encode_extensions(codec: content.Codec, extensions: Mapping[int, Any]) -> Ex
     """Extension values travel in the call's own content type.
 
     :raises ConfigurationError: if an id is none, or there are too many.
-    :raises ContentError: if the content type cannot carry a value.
+    :raises ContentError: if the content type cannot carry a value, or it is too large.
     """
     for identifier in extensions:
         if not isinstance(identifier, int) or identifier not in _IDS:
             raise ConfigurationError(f"extension id {identifier!r} should be a number from -32768 to 32767")
     if len(extensions) > _MOST_EXTENSIONS:
         raise ConfigurationError(f"{len(extensions)} extensions are more than {_MOST_EXTENSIONS}")
-    return tuple((identifier, codec.dumps(value)) for identifier, value in extensions.items())
+    encoded = tuple([(identifier, codec.dumps(value)) for identifier, value in extensions.items()])
+    for identifier, data in encoded:
+        if len(data) > _MAX_EXTENSION:
+            raise ContentError(
+                f"extension {identifier} has {len(data)} bytes as {codec.name}; "
+                f"there is room for {_MAX_EXTENSION}"
+            )
+    return encoded
 
 
 def _decode_extensions(answer: Response) -> dict[int, Any]:

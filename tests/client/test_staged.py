@@ -177,6 +177,34 @@ class ExtensionTests(ClientTestCase):
         self.failure(client.call("n", "f", extensions={1: object()}), ContentError)
         self.assertEqual((server.received(), client.in_flight), ([], 0))
 
+    def test_so_does_one_that_is_too_large(self) -> None:
+        client, server = self.greeted()
+        error = self.failure(client.call("n", "f", extensions={1: 2, 16: "x" * 65_534}), ContentError)
+        self.assertEqual(str(error), "extension 16 has 65536 bytes as clj; there is room for 65535")
+        self.assertEqual((server.received(), client.in_flight), ([], 0))
+        self.assertEqual(self.sent(client, server, extensions={16: "x" * 65_533})[16][:2], b'"x')
+
+    def test_they_take_their_room_in_a_frame(self) -> None:
+        client, server = self.greeted(max_frame=1_000)
+        nine = dict.fromkeys(range(9), "x" * 100)
+        self.assertEqual(len(self.sent(client, server, extensions=nine)), 9)
+        error = self.failure(client.call("n", "f", extensions={**nine, 9: "x" * 100}), NotSent)
+        self.assertIn("do not fit into a frame of 1000", str(error))
+        self.assertEqual((server.received(), client.in_flight), ([], 0))
+
+    def test_before_version_6_they_take_none(self) -> None:
+        self.play()
+        client = self.client(version=5, max_frame=1_000)
+        call = client.call("n", "f", extensions={16: "x" * 1_000})
+        self.network.flush()
+        [server] = self.played
+        server.say(Pong(version=5))
+        self.network.flush()
+        _, request = server.received()
+        self.assertEqual(request, Request(request.tid, CLJ, "n/f", b"[]", version=5))
+        server.say(Response(request.tid, CLJ, 0, b"1", version=5))
+        self.assertEqual(self.result(call), 1)
+
     def test_an_argument_that_cannot_be_written_is_named_as_in_any_call(self) -> None:
         client, server = self.greeted()
         error = self.failure(client.call("n", "f", [{"when": object()}], extensions={1: 2}), ContentError)
