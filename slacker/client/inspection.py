@@ -11,8 +11,8 @@ from slacker import content
 from slacker.client.answers import error_of
 from slacker.client.channel import Channel
 from slacker.client.pending import PendingCall
-from slacker.errors import ConfigurationError, SlackerError
-from slacker.wire import Error, InspectAck, InspectCommand, InspectRequest, encode
+from slacker.errors import ConfigurationError, PeerProtocolError, SlackerError
+from slacker.wire import Error, InspectAck, InspectCommand, InspectRequest, Response, encode
 
 _MAX_ARGUMENT = 65_535  # bytes; its length is written in 16 bits
 
@@ -48,9 +48,12 @@ def _send(channel: Channel, command: InspectCommand, data: bytes, call: PendingC
         connection.send([encode(InspectRequest(call.tid, command, data, channel.version))])
 
 
-def _receive(call: PendingCall, server: str, answer: Error | InspectAck) -> None:
+def _receive(call: PendingCall, server: str, answer: Error | InspectAck | Response) -> None:
     try:
-        if isinstance(answer, Error):
+        if isinstance(answer, Response) and answer.code == 0:
+            text = f"{server} answered {call.function} with the result of a call"
+            raise PeerProtocolError(text, server=server, function=call.function)
+        if not isinstance(answer, InspectAck):
             raise error_of(answer, server, call.function)
         value = content.loads("clj", answer.data)
     except SlackerError as error:

@@ -17,10 +17,11 @@ from slacker.client.connection import ClientConnection
 from slacker.client.names import codec_named, wire_name
 from slacker.client.pending import PendingCall
 from slacker.content.refusal import refused_arguments
-from slacker.errors import ConfigurationError, ContentError
+from slacker.errors import ConfigurationError, ContentError, PeerProtocolError
 from slacker.interceptors.call import Call
+from slacker.interceptors.context import decode_extensions
 from slacker.interceptors.stages import Stages, backward, forward
-from slacker.wire import Error, Request, Response, encode, encode_request
+from slacker.wire import Error, InspectAck, Request, Response, encode, encode_request
 from slacker.wire.frames import Extensions
 
 _IDS = range(-(2**15), 2**15)
@@ -32,6 +33,7 @@ _AROUND_EXTENSION = 4  # bytes of one that are not its value
 _Request = tuple[ClientConnection, list[bytes]]
 #: What the way of a call pauses for: a Deferred, or the answer to a request.
 _Pause = Deferred[Any] | _Request
+_Answer = Response | Error | InspectAck
 _Way = Coroutine[_Pause, Any, Any]
 
 
@@ -64,7 +66,7 @@ class StagedCall(PendingCall):
     async def _go(self, stages: Stages, call: Call, forget: bool) -> Any:
         """``pre``, encode, ``before``, ask, ``after``, decode, ``post``."""
         channel = self._channel
-        answer: Response | Error | None = None
+        answer: _Answer | None = None
         timeout = call.timeout or channel.timeout
         deadline = channel.seconds() + timeout
         try:
@@ -140,7 +142,7 @@ class StagedCall(PendingCall):
 
     # What drives it
 
-    def receive(self, answer: Response | Error) -> None:
+    def receive(self, answer: _Answer) -> None:
         """The answer is there."""
         self._pending = False
         self._go_on(self._way.send, answer)
@@ -189,22 +191,27 @@ class StagedCall(PendingCall):
 
 
 @coroutine
-def _answer(connection: ClientConnection, request: list[bytes]) -> Generator[_Pause, Any, Response | Error]:
-    answer: Response | Error = yield connection, request
+def _answer(connection: ClientConnection, request: list[bytes]) -> Generator[_Pause, Any, _Answer]:
+    answer: _Answer = yield connection, request
     return answer
 
 
-def _decode(server: str, call: Call, answer: Response | Error) -> None:
-    try:
-        if isinstance(answer, Response):
-            answer.data = call.answer or b""
-            call.extensions = _decode_extensions(answer) if answer.extensions else {}
-        if isinstance(answer, Response) and answer.code == 0:
-            call.result = value_of(answer)
-        else:
-            call.error = error_of(answer, server, call.name)
-    except ContentError as error:
-        call.error = error
+def _decode(server: str, call: Call, answer: _Answer) -> None:
+    if isinstance(answer, Response):
+        answer.data = call.answer or b""
+        codec = content.BY_ID.get(answer.content_type)
+        call.extensions = decode_extensions(answer.extensions, codec) if answer.extensions and codec else {}
+        if answer.code == 0:
+            try:
+                call.result = value_of(answer)
+            except ContentError as error:
+                call.error = error
+            return
+    elif isinstance(answer, InspectAck):
+        text = f"{server} answered {call.name} with an inspection"
+        call.error = PeerProtocolError(text, server=server, function=call.name)
+        return
+    call.error = error_of(answer, server, call.name)
 
 
 def encode_extensions(codec: content.Codec, extensions: Mapping[int, Any]) -> Extensions:
@@ -226,10 +233,3 @@ def encode_extensions(codec: content.Codec, extensions: Mapping[int, Any]) -> Ex
                 f"there is room for {_MAX_EXTENSION}"
             )
     return encoded
-
-
-def _decode_extensions(answer: Response) -> dict[int, Any]:
-    codec = content.BY_ID.get(answer.content_type)
-    if codec is None:
-        return {}
-    return {identifier: codec.loads(data) if data else None for identifier, data in answer.extensions}

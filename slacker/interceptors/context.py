@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
+
+from slacker.content import Codec
+from slacker.errors import ContentError
 
 #: Remaining milliseconds; of the time of one hop, so that it is never passed on as it came.
 REMAINING = -2
@@ -47,6 +50,17 @@ def with_extensions(extensions: Mapping[int, Any]) -> Iterator[None]:
         yield
     finally:
         _outgoing.reset(token)
+
+
+def decode_extensions(encoded: Iterable[tuple[int, bytes]], codec: Codec) -> dict[int, Any]:
+    """By id, of a duplicate the last; one that cannot be read is left out."""
+    extensions = {}
+    for identifier, data in encoded:
+        try:
+            extensions[identifier] = codec.loads(data) if data else None
+        except ContentError:
+            extensions.pop(identifier, None)
+    return extensions
 
 
 def outgoing_extensions() -> dict[int, Any] | None:

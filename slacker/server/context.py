@@ -6,8 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from slacker.content import Codec
-from slacker.errors import ContentError
-from slacker.interceptors.context import incoming
+from slacker.interceptors.context import decode_extensions, incoming
 from slacker.server.peer import PeerInfo
 from slacker.wire import Request
 
@@ -38,7 +37,7 @@ class CurrentCall:
     @cached_property
     def extensions(self) -> dict[int, Any]:
         """Extensions by id. They go back with the answer, and with every call made inside this one."""
-        return decode_extensions(self._request, self._codec)
+        return decode_extensions(self._request.extensions, self._codec)
 
 
 def current_call() -> CurrentCall:
@@ -53,14 +52,3 @@ def current_call() -> CurrentCall:
     if not isinstance(call, CurrentCall):
         raise LookupError("current_call() knows a call only inside a function that a server runs")
     return call
-
-
-def decode_extensions(request: Request, codec: Codec) -> dict[int, Any]:
-    """By id, of a duplicate the last; one that cannot be read is left out."""
-    extensions = {}
-    for identifier, data in request.extensions:
-        try:
-            extensions[identifier] = codec.loads(data) if data else None
-        except ContentError:
-            extensions.pop(identifier, None)
-    return extensions

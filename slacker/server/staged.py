@@ -13,9 +13,9 @@ from twisted.python.failure import Failure
 from slacker.content import Codec
 from slacker.errors import AccessDenied, FunctionNotFound, ServerBusy
 from slacker.interceptors.call import Call
-from slacker.interceptors.context import incoming
+from slacker.interceptors.context import decode_extensions, incoming
 from slacker.interceptors.stages import Stages, backward, forward
-from slacker.server.context import CurrentCall, decode_extensions
+from slacker.server.context import CurrentCall
 from slacker.server.functions import Function
 from slacker.server.pipeline import SUCCESS, Outcome, decode, encode_result, failure, refusal
 from slacker.server.running import LATER, NOW, Caller, PoolJob, Raised
@@ -41,7 +41,7 @@ class StagedCalls:
     async def run(self, caller: Caller, request: Request, codec: Codec, view: CurrentCall) -> Outcome:
         """``pre``, decode, ``before``, the function, ``after``, encode, ``post``."""
         namespace, _, name = request.function.partition("/")
-        extensions = decode_extensions(request, codec) if request.extensions else {}
+        extensions = decode_extensions(request.extensions, codec) if request.extensions else {}
         # In the order of its fields: named, they would take twice the time.
         call = Call(namespace, name, None, request.data, codec.name, extensions, caller.peer.address)
         stages = self._stages

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from slacker.errors import ConfigurationError
-from tests.client.test_client import ADDRESS, ClientTestCase
+from slacker.errors import ConfigurationError, ContentError, PeerProtocolError, RemoteError
+from slacker.wire import Error, Frame, InspectAck, Response
+from tests.client.test_client import ADDRESS, CLJ, ClientTestCase
 
 ROOM = 65_535 - len('""')
 
@@ -25,4 +26,23 @@ class ArgumentTests(ClientTestCase):
         client = self.client()
         for _ in range(2):
             self.assertEqual(self.result(client.functions("x" * ROOM)), [])
+        self.assertTrue(client.connected)
+
+
+class AnswerTests(ClientTestCase):
+    def test_what_is_no_answer_to_a_question_is_an_error(self) -> None:
+        client, server = self.greeted()
+        answers: list[tuple[Frame, type[Exception], str]] = [
+            (InspectAck(0, b"("), ContentError, "not an EDN payload"),
+            (Error(0, 21), PeerProtocolError, "could not read"),
+            (Response(0, CLJ, 0, b"[1]"), PeerProtocolError, "with the result of a call"),
+            (Response(0, CLJ, 12, b'"no"'), RemoteError, "inspect functions raised"),
+        ]
+        for answer, error, text in answers:
+            asked = client.functions()
+            self.network.flush()
+            [request] = server.received()
+            answer.tid = request.tid
+            server.say(answer)
+            self.assertIn(text, str(self.failure(asked, error)))
         self.assertTrue(client.connected)

@@ -15,10 +15,11 @@ from slacker.errors import (
     ConnectionLost,
     ContentError,
     NotSent,
+    PeerProtocolError,
     RemoteError,
 )
 from slacker.interceptors import Call, CallStatistics, Interceptor, with_extensions
-from slacker.wire import Error, Interrupt, Ping, Pong, Request, Response
+from slacker.wire import Error, InspectAck, Interrupt, Ping, Pong, Request, Response
 from tests.client.test_client import ADDRESS, CLJ, ClientTestCase
 
 
@@ -110,6 +111,18 @@ class InterceptorTests(ClientTestCase):
             "not known", self.result(self.ask(Mends(), answer=lambda tid: Response(tid, 99, 0, b"1")))
         )
 
+    def test_an_inspection_is_no_answer_to_a_call(self) -> None:
+        interceptors: list[list[Interceptor]] = [[], [CallStatistics()]]
+        for each in interceptors:
+            client, server = self.greeted(interceptors=each)
+            for extensions in (None, {16: 1}):
+                call = client.call("n", "f", extensions=extensions)
+                self.network.flush()
+                [request] = server.received()
+                server.say(InspectAck(request.tid, b"[]"))
+                error = self.failure(call, PeerProtocolError)
+                self.assertEqual(str(error), f"{ADDRESS} answered n/f with an inspection")
+
     def test_statistics_count_every_end(self) -> None:
         statistics = CallStatistics()
         self.result(self.ask(statistics))
@@ -176,6 +189,25 @@ class ExtensionTests(ClientTestCase):
             self.failure(client.call("n", "f", extensions=extensions), ConfigurationError)
         self.failure(client.call("n", "f", extensions={1: object()}), ContentError)
         self.assertEqual((server.received(), client.in_flight), ([], 0))
+
+    def test_one_of_an_answer_that_cannot_be_read_is_left_out(self) -> None:
+        seen: list[Any] = []
+
+        class Looks(Interceptor):
+            def post(self, call: Call) -> None:
+                seen.append(call.extensions)
+
+        client, server = self.greeted(interceptors=[Looks()])
+        for content_type, extensions in [(CLJ, {16: "a", 18: None}), (99, {})]:
+            call = client.call("n", "f")
+            self.network.flush()
+            [request] = server.received()
+            server.say(Response(request.tid, content_type, 0, b"1", ((16, b'"a"'), (17, b"("), (18, b""))))
+            if content_type == CLJ:
+                self.assertEqual(self.result(call), 1)
+            else:
+                self.failure(call, ContentError)
+            self.assertEqual(seen.pop(), extensions)
 
     def test_so_does_one_that_is_too_large(self) -> None:
         client, server = self.greeted()
