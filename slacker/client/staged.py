@@ -8,6 +8,7 @@ from types import coroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from slacker import content
@@ -17,7 +18,14 @@ from slacker.client.connection import ClientConnection
 from slacker.client.names import codec_named, wire_name
 from slacker.client.pending import PendingCall
 from slacker.content.refusal import refused_arguments
-from slacker.errors import ConfigurationError, ContentError, PeerProtocolError
+from slacker.errors import (
+    CallError,
+    CallTimeout,
+    ConfigurationError,
+    ContentError,
+    NotSent,
+    PeerProtocolError,
+)
 from slacker.interceptors.call import Call
 from slacker.interceptors.context import decode_extensions
 from slacker.interceptors.stages import Stages, backward, forward
@@ -37,16 +45,29 @@ _Answer = Response | Error | InspectAck
 _Way = Coroutine[_Pause, Any, Any]
 
 
+@coroutine
+def _answer(connection: ClientConnection, request: list[bytes]) -> Generator[_Pause, Any, _Answer]:
+    answer: _Answer = yield connection, request
+    return answer
+
+
 class StagedCall(PendingCall):
     """One such call. It fires at the end of its way, on which it is pending from request to answer.
 
     The way is a coroutine, which this drives: what becomes of the call while it is pending is sent or thrown
-    into it. So a call whose stages do not wait costs no Deferred beside the one that its caller holds.
+    into it. So a call whose stages do not wait costs no Deferred beside the one that its caller holds, and no
+    timer: the table of pending calls has one for all. The first stage that waits sets one for the call.
 
     :param call: with everything that the caller said; ``timeout`` is set.
     :param interrupt: tell the server when the call times out.
     :param forget: do not wait for an answer.
     """
+
+    _connecting = False
+    _sent = False
+    _timer: IDelayedCall | None = None  # from the first stage on that waits
+    _overdue: BaseException | None = None  # what the caller was told, or will be, because the time was over
+    _instead: BaseException | None = None  # goes into the way in place of what it waits for
 
     def __init__(
         self, channel: Channel, stages: Stages, call: Call, *, interrupt: bool, forget: bool
@@ -54,6 +75,7 @@ class StagedCall(PendingCall):
         PendingCall.__init__(self, channel.cancel)  # by name: super() would take as long again
         self.interrupt = interrupt
         self._channel = channel
+        self._call = call
         self._way: _Way = self._go(stages, call, forget)
         self._context: Context | None = None  # that of the caller, from the first pause on
         self._waiting: Deferred[Any] | None = None  # what the way pauses for, save the answer
@@ -68,16 +90,20 @@ class StagedCall(PendingCall):
         channel = self._channel
         answer: _Answer | None = None
         timeout = call.timeout or channel.timeout
-        deadline = channel.seconds() + timeout
+        self.deadline = channel.seconds() + timeout
         try:
             if (later := forward(stages.pre, call)) is not None:
                 await later
             if not call.ended:
                 if call.timeout != timeout:
-                    deadline = min(deadline, channel.seconds() + (call.timeout or channel.timeout))
+                    self._hurry(call.timeout or channel.timeout)
                 connection = channel.link.connection
                 if connection is None:
-                    connection = await channel.when_connected(call.name, deadline - channel.seconds())
+                    self._connecting = True
+                    try:
+                        connection = await channel.when_connected(call.name, self._left())
+                    finally:
+                        self._connecting = False
                 named = codec_named(call.content_type) if call.content_type else None
                 codec = channel.codec_for(connection, named)
                 call.content_type = codec.name
@@ -89,14 +115,16 @@ class StagedCall(PendingCall):
                 if (later := forward(stages.before, call)) is not None:
                     await later
             if not call.ended:
-                connection, request = self._enter(call, codec, deadline)
+                connection, request = self._enter(call, codec)
                 if forget:
                     channel.pending.remove(self)
                     connection.send(request)
                 else:
                     answer = await _answer(connection, request)
                     call.answer = answer.data if isinstance(answer, Response) else b""
-        except Exception as error:
+        except GeneratorExit:  # nobody drives this any more
+            raise
+        except BaseException as error:
             call.error = error
         if (later := backward(stages.after, call)) is not None:
             await later
@@ -110,8 +138,10 @@ class StagedCall(PendingCall):
             return await call.result
         return call.result
 
-    def _enter(self, call: Call, codec: content.Codec, deadline: float) -> _Request:
+    def _enter(self, call: Call, codec: content.Codec) -> _Request:
         """Take a place in the table of pending calls: what to send, and on which connection."""
+        if self._overdue is not None:  # whatever a stage has made of that
+            raise self._overdue
         channel = self._channel
         extensions = encode_extensions(codec, call.extensions) if call.extensions else ()
         if channel.version != 6:
@@ -128,7 +158,7 @@ class StagedCall(PendingCall):
             raise channel.not_sent(self, "the connection has just broken")
         if connection.outgoing.paused or size > channel.max_arguments:
             channel.check_room(connection, self, size)
-        tid = channel.pending.add(self, max(deadline - channel.seconds(), 0.001))
+        tid = channel.pending.add(self, max(self._left(), 0.001))
         try:
             if extensions or channel.version != 6:
                 function = self.name.decode()
@@ -138,7 +168,54 @@ class StagedCall(PendingCall):
         except Exception:  # what the format cannot hold
             channel.pending.remove(self)
             raise
+        self._sent = True
         return connection, request
+
+    # Its time, where stages wait
+
+    def _left(self) -> float:
+        return self.deadline - self._channel.seconds()
+
+    def _hurry(self, timeout: float) -> None:
+        """A stage has changed the timeout: there may be less time from now on, and no more."""
+        self.deadline = min(self.deadline, self._channel.seconds() + timeout)
+        if self._timer is not None:
+            self._timer.reset(max(0, self._left()))
+
+    def _watch(self) -> None:
+        """See that the call ends in time although a stage waits."""
+        left = self._left()
+        if left > 0:
+            self._timer = self._channel.link.clock.callLater(left, self._expire)
+        else:  # the caller waits no more, and only the stage goes on: it notes what has timed out, say
+            self._end(self._call.error or self._too_late())
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._waiting is None or self._connecting:
+            return  # the table of pending calls ends it, now or soon
+        self._overdue = self._instead = error = self._too_late()
+        self._waiting.cancel()
+        if not self.called:  # a stage waits all the same
+            self._end(error)
+
+    def _end(self, error: BaseException) -> None:
+        self._overdue = error
+        super().errback(error)
+
+    def _too_late(self) -> CallError:
+        call, server = self._call, self._channel.address
+        timeout = call.timeout or self._channel.timeout
+        if self._sent:
+            text = f"{call.name} was sent to {server}, and its interceptors had not ended within {timeout} s"
+            return CallTimeout(text, server=server, function=call.name)
+        text = f"{call.name} was not sent to {server}: its interceptors had not ended within {timeout} s"
+        return NotSent(text, server=server, function=call.name)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     # What drives it
 
@@ -174,26 +251,27 @@ class StagedCall(PendingCall):
                 connection.send(request)
             else:
                 self._waiting = pause
+                if self._timer is None and not (self._connecting or self.called):
+                    self._watch()
                 pause.addBoth(self._waited)
         except StopIteration as end:
+            self._stop_timer()
             if not self.called:  # cancelled by one of its own stages
                 self.callback(end.value)
         except BaseException:
+            self._stop_timer()
             if not self.called:
                 super().errback(Failure())
 
     def _waited(self, outcome: Any) -> None:
         self._waiting = None
-        if isinstance(outcome, Failure):
+        if self._instead is not None:
+            error, self._instead = self._instead, None
+            self._go_on(self._way.throw, error)
+        elif isinstance(outcome, Failure):
             self._go_on(self._way.throw, outcome.value)
         else:
             self._go_on(self._way.send, outcome)
-
-
-@coroutine
-def _answer(connection: ClientConnection, request: list[bytes]) -> Generator[_Pause, Any, _Answer]:
-    answer: _Answer = yield connection, request
-    return answer
 
 
 def _decode(server: str, call: Call, answer: _Answer) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from contextvars import ContextVar
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.protocol import Factory, Protocol
 
 from slacker.errors import BacklogOverflow, CallTimeout, ContentError, NotSent
-from slacker.interceptors import Call, Interceptor
-from slacker.wire import Request, Response
+from slacker.interceptors import Call, CallStatistics, Interceptor
+from slacker.wire import Interrupt, Request, Response
 from tests.client.test_client import ADDRESS, CLJ, ClientTestCase
 
 
@@ -133,11 +135,145 @@ class WaitingTests(ClientTestCase):
         self.assertEqual((self.successResultOf(call), seen), ("x", ["inside"] * 2))
 
 
+class TimeoutTests(ClientTestCase):
+    """A call ends in time, whatever its stages wait for."""
+
+    def wait_in(self, stage: str) -> tuple[Waits, Deferred[Any], Any]:
+        """A call with a timeout of 3 seconds that waits in this stage."""
+        waits = Waits(stage)
+        client, server = self.greeted(interceptors=[waits])
+        call = client.call("n", "f", timeout=3.0)
+        self.network.flush()
+        for request in server.received():
+            server.say(Response(request.tid, CLJ, 0, b'"x"'))
+        self.network.advance(2.9)
+        self.assertNoResult(call)
+        return waits, call, server
+
+    def test_a_stage_that_waits_for_too_long_is_cancelled(self) -> None:
+        not_sent = f"n/f was not sent to {ADDRESS}: its interceptors had not ended within 3.0 s"
+        sent = f"n/f was sent to {ADDRESS}, and its interceptors had not ended within 3.0 s"
+        cases: list[tuple[str, type[Exception], str]] = [
+            ("pre", NotSent, not_sent),
+            ("before", NotSent, not_sent),
+            ("after", CallTimeout, sent),
+            ("post", CallTimeout, sent),
+        ]
+        for stage, kind, text in cases:
+            waits, call, server = self.wait_in(stage)
+            self.network.advance(0.2)
+            error = self.failure(call, kind)
+            self.assertEqual(str(error), text)
+            self.assertTrue(waits.waiting.called)
+            self.assertEqual(waits.errors, [] if stage == "post" else [error])
+            self.assertEqual((server.received(), self.clients[-1].in_flight), ([], 0))
+
+    def test_one_that_goes_on_all_the_same_is_not_waited_for_and_sends_nothing(self) -> None:
+        again: Deferred[None] = Deferred()
+
+        class Stubborn(Waits):
+            async def before(self, call: Call) -> None:
+                with contextlib.suppress(NotSent):
+                    await self.waiting
+                await again
+
+        stubborn = Stubborn("none")
+        client, server = self.greeted(interceptors=[stubborn])
+        call = client.call("n", "f", timeout=3.0)
+        self.network.advance(3)
+        error = self.failure(call, NotSent)
+        self.assertEqual(stubborn.errors, [])
+        again.callback(None)
+        self.network.flush()
+        self.assertEqual((stubborn.errors, server.received()), ([error], []))
+
+    def test_a_stage_after_that_may_take_its_time_but_the_callers_is_over(self) -> None:
+        noted: Deferred[None] = Deferred()
+        seen: list[Any] = []
+
+        class Notes(Interceptor):
+            async def post(self, call: Call) -> None:
+                await noted
+                seen.append(call.error)
+
+        for stage in (None, "before"):
+            interceptors = [Notes()] if stage is None else [Notes(), Waits(stage)]
+            noted = Deferred()
+            client, _ = self.greeted(interceptors=interceptors)
+            call = client.call("n", "f", timeout=3.0)
+            self.network.advance(3)
+            error = self.failure(call, CallTimeout if stage is None else NotSent)
+            self.assertEqual(seen, [])
+            noted.callback(None)
+            self.assertEqual(seen.pop(), error)
+
+    def test_time_that_a_stage_blocked_the_reactor_counts_too(self) -> None:
+        class Blocks(Waits):
+            def pre(stage, call: Call) -> None:
+                self.network.reactor.rightNow += 3
+
+        blocks = Blocks("before")
+        client, server = self.greeted(interceptors=[blocks])
+        call = client.call("n", "f", timeout=3.0)
+        error = self.failure(call, NotSent)
+        blocks.waiting.callback(None)
+        self.network.flush()
+        self.assertEqual((blocks.errors, server.received()), ([error], []))
+
+    def test_a_stage_may_leave_those_after_it_less_time(self) -> None:
+        class Hurries(Waits):
+            async def pre(self, call: Call) -> None:
+                await self.waiting
+                call.timeout = 1.0
+
+        hurries = Hurries("before")
+        client, _ = self.greeted(interceptors=[hurries])
+        call = client.call("n", "f", timeout=9.0)
+        hurries.waiting, waiting = Deferred(), hurries.waiting
+        waiting.callback(None)
+        self.network.advance(1)
+        self.assertIn("within 1.0 s", str(self.failure(call, NotSent)))
+
+    def test_one_that_no_connection_comes_for_says_so(self) -> None:
+        waits = Waits("pre")
+        self.network.listen(ADDRESS, Factory.forProtocol(Protocol))
+        call = self.client(interceptors=[waits]).call("n", "f", timeout=1.0)
+        self.network.advance(0.5)
+        waits.waiting.callback(None)
+        self.network.advance(0.5)
+        self.assertIn("no connection within", str(self.failure(call, NotSent)))
+
+    def test_the_time_for_an_answer_is_that_of_any_call(self) -> None:
+        waits = Waits("before")
+        client, server = self.greeted("txslacker/1", interceptors=[waits])
+        call = client.call("n", "f", timeout=3.0, interrupt_on_timeout=True)
+        self.network.advance(1)
+        waits.waiting.callback(None)
+        self.network.advance(2)
+        self.assertIn("did not answer n/f", str(self.failure(call, CallTimeout)))
+        self.assertEqual([type(frame) for frame in server.received()], [Request, Interrupt])
+
+    def test_a_call_whose_stages_do_not_wait_sets_no_timer(self) -> None:
+        class Looks(Interceptor):
+            def pre(self, call: Call) -> None:
+                pass
+
+        for interceptors in ([], [Looks()]):
+            client, server = self.greeted(interceptors=interceptors)
+            before = len(self.network.reactor.getDelayedCalls())
+            call = client.call("n", "f")
+            self.assertEqual(len(self.network.reactor.getDelayedCalls()), before + 1)  # the table's
+            self.network.flush()
+            [request] = server.received()
+            server.say(Response(request.tid, CLJ, 0, b"1"))
+            self.assertEqual(self.result(call), 1)
+
+
 class OddStageTests(ClientTestCase):
     """What stages should not do harms their own call at the most."""
 
-    def ask(self, interceptor: Interceptor, **options: Any) -> Deferred[Any]:
-        client, server = self.greeted(interceptors=[interceptor], **options)
+    def ask(self, *interceptors: Interceptor, **options: Any) -> Deferred[Any]:
+        client, server = self.greeted(interceptors=interceptors, **options)
         self.asked = client.call("n", "f", [1])
         self.network.flush()
         for request in server.received():
@@ -154,7 +290,9 @@ class OddStageTests(ClientTestCase):
                 setattr(self, stage, lambda call: sys.exit(1))
 
         for stage in ("pre", "before", "after", "post"):
-            self.failureResultOf(self.ask(Exits(stage)), SystemExit)
+            statistics = CallStatistics()
+            self.failureResultOf(self.ask(statistics, Exits(stage)), SystemExit)
+            self.assertEqual([counted.in_flight for counted in statistics.functions.values()], [0])
 
     def test_one_makes_data_of_the_wrong_type(self) -> None:
         class Text(Interceptor):
