@@ -31,6 +31,7 @@ from twisted.python import threadable
 
 from slacker.client import client as deferred
 from slacker.client.aio import C, installed_reactor
+from slacker.client.names import seconds
 from slacker.client.remote import Namespace, RemoteFunction
 from slacker.errors import CallTimeout, ConfigurationError, ConnectionLost, NotSent
 
@@ -110,7 +111,7 @@ class ReactorThread:
 
         self._threads.callFromThread(start)
         try:
-            return waiting.result(max(0, timeout) + GRACE)
+            return waiting.result(min(max(0, timeout) + GRACE, threading.TIMEOUT_MAX))
         except futures.TimeoutError:
             if waiting.cancel():
                 text = f"{what} was not sent: the reactor's thread has done nothing for {timeout + GRACE} s"
@@ -169,7 +170,7 @@ class Caller(Generic[C]):
     """
 
     def __init__(self, make: Callable[..., C], *args: Any, timeout: float, **options: Any) -> None:
-        self._timeout = timeout
+        self._timeout = seconds("timeout", timeout)
         self._thread = reactor_thread()
         make = partial(make, *args, timeout=timeout, reactor=self._thread.reactor, **options)
         self._client = self._ask("the making of a client", lambda: succeed(make()))
@@ -179,9 +180,10 @@ class Caller(Generic[C]):
 
     def call(self, namespace: str, function: str, args: Sequence[Any] = (), **options: Any) -> Any:
         """Call ``namespace/function``, a name taken verbatim, with positional arguments."""
+        timeout = options.get("timeout")
         return self._thread.run(
             f"{namespace}/{function}",
-            options.get("timeout") or self._timeout,
+            self._timeout if timeout is None else seconds("timeout", timeout),
             partial(self._client.call, namespace, function, args, **options),
         )
 

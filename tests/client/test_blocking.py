@@ -222,6 +222,23 @@ class CallTests(ThreadsTestCase):
         with self.assertRaises(ConfigurationError):
             self.meanwhile(lambda: self.client(timeout=-2))
 
+    def test_timeouts_are_those_of_every_client(self) -> None:
+        """What is none is refused, and a year or a million of them is not too long for a thread to wait."""
+        wrong: list[Any] = ["x", float("inf"), float("nan"), 0, -1, True]
+
+        def work() -> None:
+            for timeout in wrong:
+                with self.assertRaises(ConfigurationError):
+                    self.client(timeout=timeout)
+                with self.client() as client, self.assertRaises(ConfigurationError):
+                    client.call("n", "echo", [1], timeout=timeout)
+            with self.client(timeout=1e12) as client:
+                self.assertEqual(client.call("n", "echo", [1]), 1)
+                self.assertEqual(client.call("n", "echo", [2], timeout=1e13), 2)
+                self.assertEqual(client.functions("n/e"), ["n/echo"])
+
+        self.meanwhile(work)
+
     def test_a_call_ends_at_its_timeout(self) -> None:
         def work() -> None:
             with self.client(timeout=50.0) as client, self.assertRaises(CallTimeout) as caught:
