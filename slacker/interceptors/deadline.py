@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from math import isnan
 
 from slacker.errors import Canceled
 from slacker.interceptors.call import Call, Interceptor
@@ -53,11 +54,22 @@ class Deadline(Interceptor):
 
     def _receive(self, call: Call) -> None:
         now = self._seconds()
-        remaining = call.extensions.get(REMAINING)
-        absolute = call.extensions.get(self._absolute) if self._absolute is not None else None
-        if isinstance(remaining, (int, float)):  # it does not depend on two machines' clocks
-            call.deadline = now + remaining / 1000
-        elif isinstance(absolute, (int, float)):
-            call.deadline = absolute / 1000
+        remaining = _seconds(call.extensions.get(REMAINING))
+        if remaining is not None:  # it does not depend on two machines' clocks
+            call.deadline = now + remaining
+        elif self._absolute is not None:
+            absolute = _seconds(call.extensions.get(self._absolute))
+            call.deadline = call.deadline if absolute is None else absolute
         if call.deadline is not None and call.deadline <= now:
             raise Canceled(f"{call.name} came after its deadline", function=call.name)
+
+
+def _seconds(milliseconds: object) -> float | None:
+    """What a peer sent as milliseconds; None if it is no time."""
+    if not isinstance(milliseconds, (int, float)):
+        return None
+    try:
+        seconds = milliseconds / 1000
+    except OverflowError:  # more than a float can hold
+        return None
+    return None if isnan(seconds) else seconds

@@ -151,7 +151,12 @@ class DeadlineTests(ShippedTestCase):
         self.assertEqual(self.received({-2: 500, -1: 5_000_000}).deadline, 1000.5)
         self.assertEqual(self.received({-1: 1_003_000}).deadline, 1003.0)
         self.assertIsNone(self.received({}).deadline)
-        self.assertIsNone(self.received({-2: "soon", -1: None}).deadline)
+
+    def test_what_is_no_time_counts_as_not_there(self) -> None:
+        for nonsense in ("soon", None, 10**400, -(10**400), float("nan")):
+            self.assertIsNone(self.received({-2: nonsense, -1: nonsense}).deadline)
+            self.assertEqual(self.received({-2: nonsense, -1: 1_003_000}).deadline, 1003.0)
+            self.assertEqual(self.received({-2: 500, -1: nonsense}).deadline, 1000.5)
 
     def test_a_call_that_comes_too_late_is_canceled(self) -> None:
         for extensions in [{-2: 0}, {-2: -5}, {-1: 999_999}]:
