@@ -231,6 +231,10 @@ class Unreadable:
     detail: Any = None
 
 
+#: What most vectors consist of, and is hashable as it is.
+_ATOMS = frozenset({type(None), bool, int, float, str, bytes, Keyword})
+
+
 def freeze(value: Any) -> Any:
     """The twin of ``value`` for a map key or set member, which must be hashable.
 
@@ -239,7 +243,7 @@ def freeze(value: Any) -> Any:
     :raises ContentError: entries that were different are equal in Python, or the value cannot be hashed.
     """
     if isinstance(value, (list, tuple)):
-        return tuple([freeze(item) for item in value])
+        return tuple([item if item.__class__ in _ATOMS else freeze(item) for item in value])
     if isinstance(value, dict):
         return Map(value)
     if isinstance(value, set):
@@ -260,10 +264,24 @@ def freeze(value: Any) -> Any:
 #: Python, and so have integers that differ by 2 to the 61, less one. Smaller maps need no check.
 MAX_SAME_HASH = 256
 
+#: The same of those that consist of other values: each comparison of two takes as long as they have in
+#: common. (So many have points in five dimensions whose coordinates are all -1 or -2.)
+MAX_SAME_HASH_COMPOUND = 32
 
-def _check_hashes(keys: Sequence[Any]) -> None:
-    if max(Counter(map(hash, keys)).values()) > MAX_SAME_HASH:
-        raise ContentError(f"more than {MAX_SAME_HASH} keys of one map or set have the same hash in Python")
+_COMPOUND = (tuple, frozenset, Map, Tagged, Unreadable)
+
+
+def _check_hashes(keys: Sequence[Any], most: int, what: str = "keys") -> None:
+    if max(Counter(map(hash, keys)).values(), default=0) > most:
+        raise ContentError(f"more than {most} {what} of one map or set have the same hash in Python")
+
+
+def _frozen(keys: Sequence[Any]) -> list[Any]:
+    frozen = [freeze(key) for key in keys]
+    if len(frozen) > MAX_SAME_HASH_COMPOUND:
+        compound = [key for key in frozen if isinstance(key, _COMPOUND)]
+        _check_hashes(compound, MAX_SAME_HASH_COMPOUND, "compound keys")
+    return frozen
 
 
 def make_dict(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
@@ -274,10 +292,11 @@ def make_dict(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
     """
     try:
         if len(pairs) > MAX_SAME_HASH:
-            _check_hashes([key for key, _value in pairs])
+            _check_hashes([key for key, _value in pairs], MAX_SAME_HASH)
         entries = dict(pairs)
     except TypeError:  # an unhashable key
-        return make_dict([(freeze(key), value) for key, value in pairs])
+        keys = _frozen([key for key, _value in pairs])
+        return make_dict([(key, value) for key, (_key, value) in zip(keys, pairs, strict=True)])
     if len(entries) != len(pairs):
         raise _collision("keys of one map", [key for key, _value in pairs])
     return entries
@@ -291,10 +310,10 @@ def make_set(members: Sequence[Any]) -> frozenset[Any]:
     """
     try:
         if len(members) > MAX_SAME_HASH:
-            _check_hashes(members)
+            _check_hashes(members, MAX_SAME_HASH)
         result = frozenset(members)
     except TypeError:  # an unhashable member
-        return make_set([freeze(member) for member in members])
+        return make_set(_frozen(members))
     if len(result) != len(members):
         raise _collision("members of one set", members)
     return result
