@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
+from time import process_time
 from typing import Any, cast
 from uuid import UUID
 
@@ -357,7 +357,7 @@ class BoundsTests(SynchronousTestCase):
     def test_nothing_costs_more_than_its_length(self) -> None:
         """A megabyte of anything is answered in seconds, where a quadratic reader would take hours."""
         size = 1_000_000
-        started = time.perf_counter()
+        started = process_time()
         for piece in (
             "[",
             " ",
@@ -379,7 +379,7 @@ class BoundsTests(SynchronousTestCase):
                     loads((begin + piece * (size // len(piece)) + end).encode())
                 except ContentError:
                     continue
-        self.assertLess(time.perf_counter() - started, 100)
+        self.assertLess(process_time() - started, 100)
 
     def test_few_atoms_are_remembered(self) -> None:
         """However many a peer sends, and none that is long."""
