@@ -66,9 +66,9 @@ class Outgoing:
         return max(_LEAST, frames // _PARTS) if self._can_push else sys.maxsize
 
     def push(self) -> None:
-        """Send what was written, as far as the peer takes it."""
+        """Send what was written, as far as the peer takes it; where that can be done before the next turn."""
         transport = self._transport
-        if transport.connected and not transport.disconnecting:
+        if self._can_push and transport.connected and not transport.disconnecting:
             transport.doWrite()  # an error will come again in the reactor's turn, which deals with it
 
     def close(self) -> None:

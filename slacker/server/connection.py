@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IAddress, IHandshakeListener
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHandshakeListener
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 
 _WITH_DATA = {SUCCESS, EXCEPTION}
 
+# Bytes of results that are collected before they are handed over, as many as a transport takes before it says
+# that the peer has to read first. A result counts for more where fewer are enough to be sent early.
+_ENOUGH = 64 * 1024
+
 
 @implementer(IHandshakeListener)
 class ServerConnection(Protocol):
@@ -60,6 +64,11 @@ class ServerConnection(Protocol):
         self._unanswered = 0  # bytes of arguments
         self._paused = False
         self._out: list[bytes] = []
+        self._collected = 0  # what that counts for: bytes of results, and a share of a read for each
+        self._share = 0
+        self._kept: list[Frame] = []  # of the last read, to be dealt with when the peer has taken its answers
+        self._going_on: IDelayedCall | None = None
+        self._last_words: list[bytes] = []
         self._reading = False
         self.calls: dict[object, RunningCall] = {}
         self.peer = PeerInfo.at(address)
@@ -82,54 +91,93 @@ class ServerConnection(Protocol):
         if handshake_failed(reason):
             self.log.info("{peer} is not served: {reason}", peer=self.peer.address, reason=reason_of(reason))
         self.connected = 0  # Twisted leaves it; a TLS transport that has gone cannot be aborted, for one
+        self._kept.clear()
+        if self._going_on is not None:
+            self._going_on.cancel()
+            self._going_on = None
         if self._admission is not None:
             self._admission.stop()
         self._server.disconnected(self)
 
     def dataReceived(self, data: bytes) -> None:
+        if self._closing or not self.connected:
+            return
         try:
             frames = self._decoder.feed(data)
-            broken = None
         except ProtocolError as error:
             frames = error.frames
-            broken = error
+            tls = not frames and not self._frames and looks_like_tls(data)
+            reason = "it speaks TLS, and this port does not" if tls else str(error)
+            self.log.warn("closing {peer}: {reason}", peer=self.peer.address, reason=reason)
+            self._last_words.append(encode(Error(error.tid, error.code, error.version)))
+            self._closing = True
         self._frames += len(frames)
+        if self._kept or (frames and self._outgoing.paused):
+            self._kept += frames  # TLS brings what it has read in pieces, whether they are wanted or not
+            self._pause_or_resume()
+        else:
+            self._take(frames)
+
+    def _take(self, frames: list[Frame]) -> None:
+        """Deal with frames; with those that are left when the peer takes no more answers, later."""
         self._reading = True  # the answers of one read leave in one write, or in a few
         out, begin = self._out, self._begin
-        many = self._outgoing.enough(len(frames))
-        for frame in frames:
+        share = self._share = _ENOUGH // self._outgoing.enough(len(frames))
+        left = iter(frames)
+        for frame in left:
             if frame.__class__ is Request:
                 outcome = begin(self, frame)
                 if outcome is None:
                     self._begun(frame)
                 else:
                     out += answer(frame, outcome)
-                    if len(out) >= many:
-                        self.flush()
-                        self._outgoing.push()
+                    self._collected += len(outcome[1]) + share
             else:
                 self._other(frame)
+                if frame.__class__ is InspectRequest:
+                    break  # it may take milliseconds: one in a turn, whatever a read brings
+            if self._collected >= _ENOUGH:
+                self.flush()
+                self._outgoing.push()
+                if self._outgoing.paused or not self.connected:
+                    break
         self._server.execution.wake()
         self._reading = False
-        if broken is not None:
-            self._out.append(encode(Error(broken.tid, broken.code, broken.version)))
+        self._kept = list(left)
+        if not self._kept:
+            out += self._last_words
         self.flush()
-        if broken is not None:
-            tls = not self._frames and looks_like_tls(data)
-            reason = "it speaks TLS, and this port does not" if tls else str(broken)
-            self.log.warn("closing {peer}: {reason}", peer=self.peer.address, reason=reason)
-            self.close()
+        if not self.connected:
+            self._kept.clear()
+        elif self._kept:
+            self._pause_or_resume()
+        elif self._closing:
+            self._close()
+        elif self._paused:
+            self._pause_or_resume()
 
     # A peer that sends and never reads is not read any more, until it has taken its answers.
 
     def _pause_or_resume(self) -> None:
         pause = self._outgoing.paused or self._held or self._unanswered > self._limits.max_unanswered
+        if self._kept:
+            if not pause and self._going_on is None and not self._reading:
+                self._going_on = self._server.call_later(0, self._go_on)
+            pause = True
         if pause != self._paused:
             self._paused = pause
             if pause:
                 self.transport.pauseProducing()
             elif self.connected:
                 self.transport.resumeProducing()
+
+    def _go_on(self) -> None:
+        """With the frames that were kept."""
+        self._going_on = None
+        if self._outgoing.paused or not self.connected:
+            return  # since then; it will be called again when the peer has read
+        frames, self._kept = self._kept, []
+        self._take(frames)
 
     def look(self) -> None:
         """Close a peer that stood in the middle of a frame, or before its first, at the last look, too.
@@ -154,6 +202,7 @@ class ServerConnection(Protocol):
 
     def _give_up(self, reason: str) -> None:
         self.log.warn("closing {peer}: {reason}", peer=self.peer.address, reason=reason)
+        self.connected = 0  # from now on, and not from the next turn, nothing of it is dealt with
         self.transport.abortConnection()
 
     # What comes in
@@ -205,6 +254,7 @@ class ServerConnection(Protocol):
         if not call.answered:
             call.answered = True
             self._out += answer(call.request, call.outcome)
+            self._collected += len(call.outcome[1]) + self._share
         if in_batch:
             self._server.to_flush.add(self)
         elif not self._reading:
@@ -221,6 +271,7 @@ class ServerConnection(Protocol):
             if self._outgoing.unsent > self._limits.max_unsent:
                 self._give_up(f"it does not read its answers, of which {self._outgoing.unsent} bytes wait")
         out.clear()
+        self._collected = 0
 
     def say(self, data: bytes) -> None:
         """Write this, with the other answers of one read."""
@@ -234,9 +285,14 @@ class ServerConnection(Protocol):
         self._pause_or_resume()
 
     def close(self) -> None:
-        """Close after what has been written."""
+        """Close when all that came has been answered, and that has been written."""
         self._closing = True
+        if not self._kept and not self._reading:
+            self._close()
+
+    def _close(self) -> None:
         self._outgoing.close()
+        self._pause_or_resume()  # over TLS the peer's last word is to be read
 
 
 def answer(request: Request, outcome: Outcome) -> list[bytes]:

@@ -20,8 +20,9 @@ class Limits:
     :ivar max_unanswered: bytes of arguments of one connection's calls that run or wait; beyond it the
         connection is not read until some have ended. Without it 5,000 calls could bring 5,000 frames of the
         largest size.
-    :ivar max_unsent: bytes of answers that wait for one peer to read; a peer beyond it is closed. It is not
-        read from the first 64 KiB on, so that only answers of calls that run already can come to this.
+    :ivar max_unsent: bytes of answers that wait for one peer to read; a peer beyond it is closed. From the
+        first 64 KiB on it is not read, and what its last read brought waits, too, so that only answers of
+        calls that run already can come to this.
     :ivar frame_timeout: seconds in which a peer has to send a first frame, and to end one that it has begun;
         one that trickles, or connects and says nothing, is closed (after one and a half times as long at the
         latest).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,17 @@ MEGABYTE = 1024 * 1024
 FUNCTIONS = """\
 import time
 
+from slacker.server import nonblocking
+
 def echo(x):
     return x
 
 def big():
     return "x" * 1_000_000
+
+@nonblocking
+def large():
+    return "x" * 50_000
 
 def slow(seconds):
     time.sleep(seconds)
@@ -236,6 +243,27 @@ class HostileTests(TestCase):
             return hostile.send_until_it_blocks(requests, 200 * MEGABYTE)
 
         self.assertLess(await self.attack(attack), 100 * MEGABYTE)
+
+    async def test_who_asks_for_much_in_one_read_makes_few_calls_run_until_it_reads(self) -> None:
+        requests = b"".join(encode(call(tid, "large", b"")) for tid in range(1, 2_501))  # of 125 MB
+
+        def attack(hostile: Hostile) -> int:
+            hostile.send(requests)
+            time.sleep(0.5)
+            before = resident(self.server.pid)
+            self.assertEqual([frame.tid for frame in hostile.receive(2_500)], list(range(1, 2_501)))
+            return before
+
+        self.assertLess(await self.attack(attack) - self.memory, 20 * MEGABYTE)
+
+    async def test_an_honest_client_gets_all_of_it(self) -> None:
+        def attack(hostile: Hostile) -> None:
+            hostile.send(*[call(tid, "large", b"") for tid in range(1, 2_501)])
+
+        calls = [self.honest.call("functions", "large") for _ in range(2_500)]
+        await self.attack(attack)
+        for each in calls:
+            self.assertEqual(len(await each), 50_000)
 
     async def test_who_asks_for_much_and_never_reads_is_closed(self) -> None:
         def attack(hostile: Hostile) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from slacker.server.functions import Exposable
@@ -41,6 +42,7 @@ class Peer:
         self.received = b""
         self.lost = False
         self._decoder = Decoder()
+        self._clock = cast(Clock, server._reactor)
         local, remote = IPv4Address("TCP", "10.0.0.1", 2104), IPv4Address("TCP", host, 40_001)
         self.connection = server.factory.buildProtocol(remote)
         self.transport = MemoryTransport(self, remote, local)  # type: ignore[arg-type]  # as much as it needs
@@ -64,8 +66,10 @@ class Peer:
         self.pump()
 
     def pump(self) -> None:
-        while self.transport.step() or self.far.step():
-            pass
+        moved = True
+        while moved:
+            self._clock.advance(0)
+            moved = self.transport.step() or self.far.step()
 
     def answers(self) -> list[Frame]:
         data, self.received = self.received, b""
