@@ -33,11 +33,13 @@ class Outgoing:
     :param changed: called when the peer stops to read what is written, and when it has taken all of it.
     :ivar paused: whether the peer has not yet taken what was handed to the transport.
     :ivar unsent: bytes that wait here meanwhile. Whoever writes sees that they do not become too many.
+    :ivar taken: how many times the peer has taken all that was handed over.
     """
 
     def __init__(self, transport: Any, changed: Callable[[], None]) -> None:
         self.paused = False
         self.unsent = 0
+        self.taken = 0
         self._transport = transport
         self._changed = changed
         self._waiting: deque[bytes] = deque()
@@ -87,6 +89,7 @@ class Outgoing:
         self._changed()
 
     def resumeProducing(self) -> None:
+        self.taken += 1
         self.paused = False
         while self._waiting and not self.paused:
             piece = self._waiting.popleft()

@@ -45,6 +45,9 @@ _WITH_DATA = {SUCCESS, EXCEPTION}
 # that the peer has to read first. A result counts for more where fewer are enough to be sent early.
 _ENOUGH = 64 * 1024
 
+#: A peer for which so many times ``max_unsent`` waits is closed at once, whether it reads or not.
+UNSENT_FACTOR = 4
+
 
 @implementer(IHandshakeListener)
 class ServerConnection(Protocol):
@@ -59,8 +62,8 @@ class ServerConnection(Protocol):
         self._limits = server.limits
         self._decoder = Decoder(max_frame=server.limits.max_frame)
         self._frames = 0  # that came so far
-        self._frames_at_look = 0
-        self._late = False
+        self._awaited: tuple[str, int] | None = None  # at the last look
+        self._looks = 0  # at which that was so
         self._unanswered = 0  # bytes of arguments
         self._paused = False
         self._out: list[bytes] = []
@@ -73,7 +76,6 @@ class ServerConnection(Protocol):
         self.calls: dict[object, RunningCall] = {}
         self.peer = PeerInfo.at(address)
         self._admission = None if server.auth is None else Admission(self, server, server.auth)
-        self._looks_as_stranger = 0
         self._held = False
         self._closing = False
 
@@ -180,25 +182,30 @@ class ServerConnection(Protocol):
         self._take(frames)
 
     def look(self) -> None:
-        """Close a peer that stood in the middle of a frame, or before its first, at the last look, too.
+        """Close a peer that has not done what it should for as long as ``frame_timeout``.
 
-        And one that has not said who it is, where that is asked, or that does not let its connection close
-        (a TLS connection waits for the peer's last word).
+        Between the first of three looks at which it should and the last there is that much; since it should,
+        at most one and a half times as much.
         """
-        if self._closing:
-            self.transport.abortConnection()
-            return
+        awaited = self._what_is_awaited()
+        self._looks = self._looks + 1 if awaited == self._awaited else 1
+        self._awaited = awaited
+        if awaited is not None and self._looks > 2:
+            self._give_up(f"{awaited[0]} within {self._limits.frame_timeout} s")
+
+    def _what_is_awaited(self) -> tuple[str, int] | None:
+        """What the peer has not done, and a number that changes whenever it does; None if it owes nothing."""
+        if self._closing:  # a TLS connection waits for the peer's last word
+            return "it has not let its connection close", self._outgoing.taken
         if self._admission is not None and self.peer.identity is None:
-            self._looks_as_stranger += 1
-            if self._looks_as_stranger > 2:
-                self._give_up(f"it has not shown who it is within {self._limits.frame_timeout} s")
-                return
-        late = not self._paused and (self._decoder.unfinished or not self._frames)
-        if late and self._late and self._frames == self._frames_at_look:
-            what = "a frame was begun and not ended" if self._frames else "it connected and sent no frame"
-            self._give_up(f"{what} within {self._limits.frame_timeout} s")
-        self._frames_at_look = self._frames
-        self._late = late
+            return "it has not shown who it is", 0
+        if self._outgoing.unsent > self._limits.max_unsent:
+            return "it has taken none of its answers, of which too many wait,", self._outgoing.taken
+        if self._paused:
+            return None
+        if not self._frames:
+            return "it connected and sent no frame", 0
+        return ("a frame was begun and not ended", self._frames) if self._decoder.unfinished else None
 
     def _give_up(self, reason: str) -> None:
         self.log.warn("closing {peer}: {reason}", peer=self.peer.address, reason=reason)
@@ -268,7 +275,7 @@ class ServerConnection(Protocol):
             return
         if self.connected:
             self._outgoing.write(out)
-            if self._outgoing.unsent > self._limits.max_unsent:
+            if self._outgoing.unsent > UNSENT_FACTOR * self._limits.max_unsent:
                 self._give_up(f"it does not read its answers, of which {self._outgoing.unsent} bytes wait")
         out.clear()
         self._collected = 0

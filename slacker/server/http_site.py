@@ -57,7 +57,7 @@ class GatewayChannel(HTTPChannel):
         self._begun = False  # bytes of the next request have come
         self._busy = False  # with a request that has come as a whole
         self._refused = False  # nothing of what comes is read any more
-        self._late = False
+        self._looks = 0  # at which the next request was awaited, or the end
         self._client_reads = True
         self._unsent = 0  # bytes of answers, since the client stopped to read
 
@@ -80,7 +80,7 @@ class GatewayChannel(HTTPChannel):
             return
         if not self._begun and not self._busy:
             self._begun = True
-            self._late = False
+            self._looks = 0
         HTTPChannel.dataReceived(self, data)
 
     # One read may hold more than what was refused.
@@ -115,7 +115,7 @@ class GatewayChannel(HTTPChannel):
 
     def requestDone(self, request: Request) -> None:
         self._busy = False
-        self._late = False
+        self._looks = 0
         HTTPChannel.requestDone(self, request)
         if self._unsent > self.limits.max_unsent:
             self.log.warn(
@@ -133,7 +133,7 @@ class GatewayChannel(HTTPChannel):
     def resumeProducing(self) -> None:
         self._client_reads = True
         self._unsent = 0
-        self._late = False
+        self._looks = 0
         HTTPChannel.resumeProducing(self)
 
     def write(self, data: bytes) -> None:
@@ -146,12 +146,16 @@ class GatewayChannel(HTTPChannel):
     # What the server calls
 
     def look(self) -> None:
-        """Close a client that was in the middle of a request, or idle, at the last look, too."""
+        """Close a client that has been in the middle of a request, or idle, for as long as ``frame_timeout``.
+
+        Between the first of three looks and the last there is that much.
+        """
         if self._busy or not self._client_reads:
             return
-        if not self._late:
-            self._late = True
-        elif self._refused:
+        self._looks += 1
+        if self._looks < 3:
+            return
+        if self._refused:
             self.transport.abortConnection()
         elif self._begun:
             self.refuse(408, "timeout", f"a request has to come within {self.limits.frame_timeout:g} seconds")
@@ -173,11 +177,11 @@ class GatewayChannel(HTTPChannel):
         """Answer a request that has not come as a whole; what comes yet is dropped.
 
         The client is left to close the connection: were that done here while it still sends, its system would
-        throw the answer away. Who does not, is closed at the second look from now.
+        throw the answer away. Who does not, is closed at the third look from now.
         """
         self.log.info("refusing {peer}: {reason}", peer=self.peer.address, reason=message)
         self._refused = True
-        self._late = False
+        self._looks = 0
         body = error_body(error, message)
         self.write(
             b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"

@@ -15,7 +15,6 @@ from slacker.client.client import Client
 from slacker.cluster.client import ClusterClient
 from slacker.errors import NotSent, Unavailable
 from slacker.server.context import current_call
-from slacker.server.limits import Limits
 from slacker.server.service import SlackerServer
 from slacker.tls import ClientTls, ServerTls, encrypted
 from tests.certificates import Authority
@@ -183,28 +182,31 @@ class MisunderstandingTests(TlsTestCase):
 
         self.patch(connection, "HANDSHAKE_TIMEOUT", 0.05)
 
+    async def look(self) -> None:
+        """Let the server look at its one connection as often as it does within a frame's time."""
+        await until(lambda: self.server.connections, "a connection")
+        (connection,) = self.server.connections
+        for _ in range(3):
+            connection.look()
+
     async def test_a_peer_that_connects_and_says_nothing_is_closed(self) -> None:
         from twisted.internet import reactor
 
-        certificate, key = self.authority.issue("server", hosts=["127.0.0.1"])
-        tls = ServerTls(certificate=certificate, key=key)
-        address = await self.serve(tls, limits=Limits(frame_timeout=0.1))
-        port = int(address.rpartition(":")[2])
+        port = int((await self.serve_with("127.0.0.1")).rpartition(":")[2])
         stranger: Any = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(
             Factory.forProtocol(_Silent)
         )
+        await self.look()
         await stranger.gone
 
     async def test_a_peer_that_never_ends_its_side_of_tls_is_closed(self) -> None:
         """A TLS connection that is closed waits for the peer's last word."""
-        certificate, key = self.authority.issue("server", hosts=["127.0.0.1"])
-        tls = ServerTls(certificate=certificate, key=key)
-        address = await self.serve(tls, limits=Limits(frame_timeout=0.1))
-        client = self.client(address, self.trusting())
+        client = self.client(await self.serve_with("127.0.0.1"), self.trusting())
         await client.call("n", "echo", [1])
         (connection,) = self.server.connections
-        connection.transport.transport.stopReading()  # nothing that the peer says is heard
         connection.close()
+        connection.transport.transport.stopReading()  # nothing that the peer says is heard
+        await self.look()
         await until(lambda: not self.server.connections, "closing")
 
 

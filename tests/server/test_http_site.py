@@ -83,9 +83,28 @@ class SiteTests(GatewayTestCase):
         idle.pump()
         self.assertTrue(idle.lost)
         self.assertEqual(idle.received, b"")
-        self.network.advance(45)
+        for _ in range(3):
+            self.network.advance(15)
         self.assertTrue(client.lost)
         self.assertEqual(self.network.reactor.getDelayedCalls(), [])
+
+    def test_that_time_is_never_shorter_than_it_should_be(self) -> None:
+        first = self.serve(limits=Limits(frame_timeout=30.0))
+        self.network.advance(14.9)
+        begun, idle = Client(self.site), Client(self.site)
+        begun.send(request("/n/count.json")[:-1])
+        self.network.advance(0.1)
+        self.network.advance(15)
+        self.network.advance(14.8)
+        for client in (first, begun, idle):
+            client.pump()
+            self.assertFalse(client.lost)
+        self.assertEqual(begun.received, b"")
+        self.network.advance(0.2)
+        idle.pump()
+        self.assertTrue(idle.lost)
+        begun.pump()
+        self.assertEqual([answer.status for answer in begun.answers()], [408])
 
     @keeping_connections
     def test_the_time_begins_with_the_request_and_not_with_the_connection(self) -> None:
@@ -261,7 +280,7 @@ class AnyBytesTests(GatewayTestCase):
                 client.send(data[at : at + size])
         self.assertEqual(Client(site(self.server, authenticate)).ask("/n/count.json").status, 401)
         self.assertEqual(Client(self.site).ask("/n/count.json").body, b"0")
-        for _ in range(5):
+        for _ in range(6):
             self.network.advance(15)
         self.assertEqual(self.server.connections, set())
         self.assertEqual(self.flushLoggedErrors(), [])

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from slacker.server.connection import UNSENT_FACTOR
 from slacker.server.functions import nonblocking
 from slacker.server.limits import Limits
 from slacker.wire import Error, Request, Response, encode
@@ -55,7 +56,8 @@ class LimitTests(ServerTestCase):
         peer.pump()
         self.assertEqual(len(peer.answers()), 2)
 
-    def test_a_peer_that_never_reads_is_closed_beyond_a_limit(self) -> None:
+    def with_answers(self, count: int, max_unsent: int) -> Peer:
+        """A peer that does not read, and for which so many answers of 100,000 bytes wait."""
         waiting: list[Deferred[Any]] = []
 
         @nonblocking
@@ -63,21 +65,79 @@ class LimitTests(ServerTestCase):
             waiting.append(Deferred())
             return waiting[-1]
 
-        peer = self.serve({"m": {"wait": wait}}, limits=Limits(max_unsent=500_000))
+        peer = self.serve({"m": {"wait": wait}}, limits=Limits(max_unsent=max_unsent, frame_timeout=30.0))
         peer.transport.reading = False
-        peer.send(*[Request(tid, CLJ, "m/wait", b"") for tid in range(1, 11)])
+        peer.send(*[Request(tid, CLJ, "m/wait", b"") for tid in range(count)])
         for deferred in waiting:
             deferred.callback("x" * 100_000)
-        self.assertTrue(peer.lost)
         self.assertEqual(self.server.calls_running, 0)
+        return peer
 
-    def test_a_peer_that_says_nothing_is_closed(self) -> None:
-        peer = self.serve(limits=Limits(frame_timeout=30.0))
+    def test_a_peer_that_takes_nothing_of_too_many_answers_is_closed_in_time(self) -> None:
+        peer = self.with_answers(10, max_unsent=500_000)
         for _ in range(2):
+            self.network.advance(15)
+            self.assertFalse(peer.lost)
+        self.network.advance(15)
+        self.assertTrue(peer.lost)
+
+    def test_one_that_takes_some_now_and_then_gets_all(self) -> None:
+        peer = self.with_answers(12, max_unsent=300_000)
+        for _ in range(4):
+            for _ in range(2):
+                peer.far.other.reading = True
+                peer.far.step()
+                peer.far.other.reading = False
+            self.network.advance(15)
+        peer.transport.reading = True
+        peer.pump()
+        self.assertEqual(len(peer.answers()), 12)
+        self.assertFalse(peer.lost)
+
+    def test_one_that_takes_nothing_of_few_answers_is_left_alone(self) -> None:
+        peer = self.with_answers(4, max_unsent=500_000)
+        for _ in range(10):
+            self.network.advance(15)
+        self.assertFalse(peer.lost)
+
+    def test_a_peer_for_which_several_times_as_many_wait_is_closed_at_once(self) -> None:
+        self.assertFalse(self.with_answers(UNSENT_FACTOR * 5, max_unsent=500_000).lost)
+        self.assertTrue(self.with_answers(UNSENT_FACTOR * 5 + 2, max_unsent=500_000).lost)
+
+    def test_a_peer_that_says_nothing_is_closed_in_time_and_not_before(self) -> None:
+        first = self.serve(limits=Limits(frame_timeout=30.0))
+        self.network.advance(14.9)
+        late = Peer(self.server)
+        self.network.advance(0.1)
+        self.network.advance(15)
+        self.assertFalse(first.lost)
+        self.network.advance(14.8)
+        self.assertFalse(late.lost)
+        self.network.advance(0.2)
+        self.assertTrue(first.lost)
+        self.assertTrue(late.lost)
+        self.assertEqual(self.network.reactor.getDelayedCalls(), [])
+
+    def test_a_peer_that_does_not_end_its_frame_is_closed_in_time_and_not_before(self) -> None:
+        peer = self.serve(limits=Limits(frame_timeout=30.0))
+        peer.send(encode(Request(1, CLJ, "n/echo", b"[1]")))
+        for _ in range(3):
+            self.network.advance(15)
+        peer.send(encode(Request(2, CLJ, "n/echo", b"[1]"))[:-1])
+        for _ in range(2):
+            self.network.advance(15)
+            self.assertFalse(peer.lost)
+        self.network.advance(15)
+        self.assertTrue(peer.lost)
+
+    def test_a_peer_that_does_not_let_its_connection_close_is_cut_in_time(self) -> None:
+        peer = self.serve(limits=Limits(frame_timeout=30.0))
+        self.patch(type(peer.far), "loseConnection", lambda _: None)  # as TLS waits for the peer's last word
+        peer.send(b"no frame")
+        for _ in range(3):
             self.assertFalse(peer.lost)
             self.network.advance(15)
         self.assertTrue(peer.lost)
-        self.assertEqual(self.network.reactor.getDelayedCalls(), [])
 
     def test_a_peer_that_trickles_is_closed_and_one_that_goes_on_is_not(self) -> None:
         trickler, honest = self.serve(limits=Limits(frame_timeout=30.0)), Peer(self.server)
