@@ -64,7 +64,7 @@ class ServerConnection(Protocol):
         self._frames = 0  # that came so far
         self._awaited: tuple[str, int] | None = None  # at the last look
         self._looks = 0  # at which that was so
-        self._unanswered = 0  # bytes of arguments
+        self._unanswered = 0  # bytes of requests
         self._paused = False
         self._out: list[bytes] = []
         self._collected = 0  # what that counts for: bytes of results, and a share of a read for each
@@ -216,7 +216,7 @@ class ServerConnection(Protocol):
 
     def _begun(self, request: Request) -> None:
         """The request will be answered later."""
-        self._unanswered += len(request.data)
+        self._unanswered += _size(request)
         if self._unanswered > self._limits.max_unanswered:
             self._pause_or_resume()
 
@@ -255,7 +255,7 @@ class ServerConnection(Protocol):
     def call_finished(self, call: RunningCall, *, in_batch: bool = False) -> None:
         """Answer the call, once; ``in_batch`` promises that the server flushes soon."""
         del self.calls[call.key]
-        self._unanswered -= len(call.request.data)
+        self._unanswered -= _size(call.request)
         if self._paused:
             self._pause_or_resume()
         if not call.answered:
@@ -300,6 +300,12 @@ class ServerConnection(Protocol):
     def _close(self) -> None:
         self._outgoing.close()
         self._pause_or_resume()  # over TLS the peer's last word is to be read
+
+
+def _size(request: Request) -> int:
+    """The bytes that a request holds; of a name the characters, which are as many as a rule."""
+    size = len(request.data) + len(request.function)
+    return size + sum(len(value) for _, value in request.extensions) if request.extensions else size
 
 
 def answer(request: Request, outcome: Outcome) -> list[bytes]:

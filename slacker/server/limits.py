@@ -17,9 +17,9 @@ class Limits:
         anything is buffered, so that one number in a peer's bytes cannot make the server allocate gigabytes.
     :ivar max_in_flight: calls of one connection that run or wait; one more is answered "thread pool full". A
         Clojure client keeps up to 5,000.
-    :ivar max_unanswered: bytes of arguments of one connection's calls that run or wait; beyond it the
-        connection is not read until some have ended. Without it 5,000 calls could bring 5,000 frames of the
-        largest size.
+    :ivar max_unanswered: bytes of one connection's calls that run or wait: their names, arguments and
+        extensions; beyond it the connection is not read until some have ended. Without it 5,000 calls could
+        bring 5,000 frames of the largest size.
     :ivar max_unsent: bytes of answers that wait for one peer to read; a peer that takes none of them for
         ``frame_timeout`` while more wait is closed, and one for which four times as many wait at once: that,
         and one batch of results of worker threads, is what a peer that never reads can cost. From the first

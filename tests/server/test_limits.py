@@ -56,6 +56,22 @@ class LimitTests(ServerTestCase):
         peer.pump()
         self.assertEqual(len(peer.answers()), 2)
 
+    def test_extensions_and_names_of_calls_count_as_well(self) -> None:
+        for request in (
+            Request(1, CLJ, "n/echo", b"[1]", tuple((number, b"x" * 65_000) for number in range(120))),
+            Request(1, CLJ, "m/" + "x" * 60_000, b""),
+        ):
+            peer = self.serve(
+                {"m": {"-slacker-function-not-found": lambda *_: 1}}, limits=Limits(max_unanswered=50_000)
+            )
+            self.server.workers.held = True  # type: ignore[attr-defined]
+            peer.send(request)
+            self.assertFalse(peer.far.reading)
+            self.server.workers.run()  # type: ignore[attr-defined]
+            peer.pump()
+            self.assertTrue(peer.far.reading)
+            self.assertEqual(len(peer.answers()), 1)
+
     def with_answers(self, count: int, max_unsent: int) -> Peer:
         """A peer that does not read, and for which so many answers of 100,000 bytes wait."""
         waiting: list[Deferred[Any]] = []
