@@ -24,7 +24,7 @@ from slacker.content.nippy import atoms as nippy_atoms
 from slacker.content.nippy import reader as nippy_reader
 from slacker.content.transit import cache as transit_cache
 from slacker.interceptors import arguments, statistics
-from slacker.server import Limits, admission, auth, inspection, service, workers
+from slacker.server import Limits, admission, auth, inspection, pipeline, service, workers
 from slacker.tap import process, records, supervisor
 from slacker.zookeeper import client as zookeeper_client
 from slacker.zookeeper import lease, recipes, requests, session
@@ -65,6 +65,8 @@ VALUES: dict[str, dict[str, Any]] = {
         "seconds that it waits for that": service._QUIET_LIMIT,
         "seconds for a peer to take the last bytes, until it is cut": service._CLOSE_TIMEOUT,
         "bytes of an answer to an inspection": inspection._MAX_ANSWER,
+        "characters of an exception's text": pipeline.MOST_TEXT,
+        "characters of its stack trace": pipeline.MOST_TRACE,
         "characters of a token's secret, at least": auth.MIN_SECRET,
         "characters of a token": auth._MAX_TOKEN,
     },

@@ -10,15 +10,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from slacker.content import BY_ID
 from slacker.errors import ProtocolError
 from slacker.outgoing import Outgoing
 from slacker.server.admission import Admission
 from slacker.server.inspection import inspect
 from slacker.server.peer import PeerInfo
-from slacker.server.pipeline import EXCEPTION, SUCCESS, Outcome
+from slacker.server.pipeline import AROUND_RESULT, EXCEPTION, SUCCESS, Outcome, shortened
 from slacker.server.running import RunningCall
 from slacker.tls import handshake_failed, looks_like_tls, reason_of
 from slacker.wire import (
+    DEFAULT_MAX_FRAME,
     ClientHello,
     Decoder,
     Error,
@@ -123,7 +125,7 @@ class ServerConnection(Protocol):
     def _take(self, frames: list[Frame]) -> None:
         """Deal with frames; with those that are left when the peer takes no more answers, later."""
         self._reading = True  # the answers of one read leave in one write, or in a few
-        out, begin = self._out, self._begin
+        out, begin, limit = self._out, self._begin, self._limits.max_frame
         share = self._share = _ENOUGH // self._outgoing.enough(len(frames))
         left = iter(frames)
         for frame in left:
@@ -132,7 +134,7 @@ class ServerConnection(Protocol):
                 if outcome is None:
                     self._begun(frame)
                 else:
-                    out += answer(frame, outcome)
+                    out += answer(frame, outcome, limit)
                     self._collected += len(outcome[1]) + share
             else:
                 self._other(frame)
@@ -260,7 +262,7 @@ class ServerConnection(Protocol):
             self._pause_or_resume()
         if not call.answered:
             call.answered = True
-            self._out += answer(call.request, call.outcome)
+            self._out += answer(call.request, call.outcome, self._limits.max_frame)
             self._collected += len(call.outcome[1]) + self._share
         if in_batch:
             self._server.to_flush.add(self)
@@ -308,16 +310,24 @@ def _size(request: Request) -> int:
     return size + sum(len(value) for _, value in request.extensions) if request.extensions else size
 
 
-def answer(request: Request, outcome: Outcome) -> list[bytes]:
+def answer(request: Request, outcome: Outcome, limit: int = DEFAULT_MAX_FRAME) -> list[bytes]:
     """The frame that tells a request's outcome, in pieces and in the request's version.
 
-    Codes that say it all travel in an error packet. A result brings the request's extensions back.
+    :param limit: the largest frame that a peer is known to take.
     """
     code, data = outcome
+    if code == SUCCESS and not request.extensions and request.version == 6:
+        return encode_response(request.tid, request.content_type, code, data)
+    return [_rarer_answer(request, outcome, limit)]
+
+
+def _rarer_answer(request: Request, outcome: Outcome, limit: int) -> bytes:
+    """Codes that say it all travel in an error packet. A result brings the request's extensions back."""
+    code, data = outcome
     if code not in _WITH_DATA:
-        return [encode(Error(request.tid, code, request.version))]
-    if request.extensions or request.version != 6:
-        extensions = tuple(dict(request.extensions).items())  # of a duplicate id the last
-        frame = Response(request.tid, request.content_type, code, data, extensions, request.version)
-        return [encode(frame)]
-    return encode_response(request.tid, request.content_type, code, data)
+        return encode(Error(request.tid, code, request.version))
+    extensions = tuple(dict(request.extensions).items())  # of a duplicate id the last
+    room = limit - AROUND_RESULT - sum(4 + len(value) for _, value in extensions)
+    if len(data) > room:
+        code, data = shortened(BY_ID[request.content_type], request, outcome, room)
+    return encode(Response(request.tid, request.content_type, code, data, extensions, request.version))

@@ -21,11 +21,10 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from slacker import wire
 from slacker.content import Codec
-from slacker.content.values import Keyword
 from slacker.errors import ContentError
 from slacker.server.http_site import GatewaySite, error_body, too_large
 from slacker.server.peer import PeerInfo
-from slacker.server.pipeline import EXCEPTION, SUCCESS, Outcome, describe
+from slacker.server.pipeline import EXCEPTION, SUCCESS, Outcome, describe, told_of
 from slacker.server.running import RunningCall
 from slacker.tls import certificate_names, encrypted
 from slacker.wire import ResultCode
@@ -214,25 +213,12 @@ class _Exchange:
             _answer_error(self._request, status, error, message.format(function=self._function))
 
     def _answer_exception(self, data: bytes) -> None:
-        text, stack_trace = _told(self._codec, data)
+        text, stack_trace = told_of(self._codec, data)
         more = {"stacktrace": stack_trace} if stack_trace else {}
         if text.startswith(describe(ContentError(f"arguments of {self._function}"))):
             _answer_error(self._request, 400, "invalid-arguments", text, **more)
         else:
             _answer_error(self._request, 500, "exception", text, **more)
-
-
-def _told(codec: Codec, data: bytes) -> tuple[str, list[str]]:
-    """The text of an exception, and in debug mode its stack trace: what the pipeline has written."""
-    try:
-        told = codec.loads(data)
-    except ContentError:  # an interceptor's own words
-        told = None
-    if isinstance(told, Mapping):
-        told = {key.text if isinstance(key, Keyword) else key: value for key, value in told.items()}
-        lines = told.get("stacktrace")
-        return str(told.get("msg")), [str(line) for line in lines] if isinstance(lines, list) else []
-    return told if isinstance(told, str) else "the call failed", []
 
 
 def _target(path: list[bytes]) -> _Target:

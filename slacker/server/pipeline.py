@@ -6,7 +6,7 @@ No reactor and no socket, so that it runs the same on the reactor and in a worke
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.logger import Logger
@@ -28,7 +28,14 @@ _log = Logger()
 #: How a call ended: its result code, and the encoded result or error; empty where the code says it all.
 Outcome = tuple[int, bytes]
 
-_AROUND_RESULT = 16  # bytes of a frame that are none, save extensions
+#: Bytes of a frame that are no result, save extensions.
+AROUND_RESULT = 16
+
+#: Characters of an exception's text that callers are told, and that are logged; and of a line of its stack
+#: trace.
+MOST_TEXT = 16_384
+#: Characters of a stack trace; the last ones.
+MOST_TRACE = 65_536
 
 SUCCESS = int(ResultCode.SUCCESS)
 EXCEPTION = int(ResultCode.EXCEPTION)
@@ -72,7 +79,7 @@ def encode_result(codec: Codec, result: Any, function: str, limit: int) -> bytes
         data = codec.dumps(result)
     except ContentError as error:
         raise ContentError(f"result of {function}: {error}") from None
-    if len(data) > limit - _AROUND_RESULT:
+    if len(data) > limit - AROUND_RESULT:
         raise ContentError(
             f"result of {function}: its {len(data)} bytes do not fit into a frame of {limit}; "
             "return less at once, or raise max_frame on both sides"
@@ -85,14 +92,48 @@ def failure(codec: Codec, request: Request, error: BaseException, *, debug: bool
     text = describe(error)
     _log.info("{function!r} raised {error!r}", function=request.function, error=text)
     if debug:
-        lines = "".join(traceback.format_exception(error)).splitlines()
-        told: Any = {
-            Keyword("msg"): text,
-            Keyword("stacktrace"): [line.encode("utf-8", "replace").decode() for line in lines],
-        }
+        told: Any = {Keyword("msg"): text, Keyword("stacktrace"): _stack_trace(error)}
     else:
         told = text
     return EXCEPTION, codec.dumps(told)
+
+
+def shortened(codec: Codec, request: Request, outcome: Outcome, room: int) -> Outcome:
+    """What a caller is told instead of an outcome that does not fit into its frame, which would end the
+    connection.
+
+    :param room: bytes for the result; extensions take theirs.
+    """
+    code, data = outcome
+    if code == SUCCESS:
+        text = describe(
+            ContentError(
+                f"result of {request.function}: its {len(data)} bytes do not fit into a frame beside the "
+                "call's extensions; return less at once, send less with the call, or raise max_frame on both "
+                "sides"
+            )
+        )
+    else:
+        text, _ = told_of(codec, data)
+    most = len(text)
+    data = codec.dumps(text)
+    while len(data) > room and most:
+        most //= 2
+        data = codec.dumps(_cut(text, most))
+    return EXCEPTION, data if len(data) <= room else codec.dumps("")
+
+
+def told_of(codec: Codec, data: bytes) -> tuple[str, list[str]]:
+    """The text of an exception, and in debug mode its stack trace: what :func:`failure` has written."""
+    try:
+        told = codec.loads(data)
+    except ContentError:  # an interceptor's own words
+        told = None
+    if isinstance(told, Mapping):
+        told = {key.text if isinstance(key, Keyword) else key: value for key, value in told.items()}
+        lines = told.get("stacktrace")
+        return str(told.get("msg")), [str(line) for line in lines] if isinstance(lines, list) else []
+    return told if isinstance(told, str) else "the call failed", []
 
 
 def refusal(error: BaseException) -> Outcome | None:
@@ -102,12 +143,31 @@ def refusal(error: BaseException) -> Outcome | None:
 
 
 def describe(error: BaseException) -> str:
-    """Class and message of an exception in one text that every content type can carry."""
+    """Class and message of an exception in one text that every content type can carry, cut if it is long."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
     except Exception:  # an exception whose own __str__ raises still has to reach the caller
         message = ""
-    text = f"{name}: {message}" if message else name
-    return text.encode("utf-8", "replace").decode()  # lone surrogates cannot travel
+    return _sendable(f"{name}: {message}" if message else name)
+
+
+def _stack_trace(error: BaseException) -> list[str]:
+    """Where it was raised, a line each: of a long one the last."""
+    lines = [_sendable(line) for line in "".join(traceback.format_exception(error)).splitlines()]
+    room = MOST_TRACE
+    for count, line in enumerate(reversed(lines)):
+        room -= len(line)
+        if room < 0:
+            return [f"({len(lines) - count} lines are cut here)", *lines[-count:]]
+    return lines
+
+
+def _sendable(text: str) -> str:
+    """As much of it as callers are told, without the lone surrogates that cannot travel."""
+    return _cut(text, MOST_TEXT).encode("utf-8", "replace").decode()
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most} more characters are cut)"

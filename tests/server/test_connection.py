@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import formatEvent, globalLogPublisher
 
-from slacker.content import loads
+from slacker.content import BY_ID, loads
 from slacker.server.functions import nonblocking
 from slacker.server.limits import Limits
+from slacker.server.pipeline import MOST_TEXT, MOST_TRACE, told_of
 from slacker.wire import (
     AuthAck,
     AuthRequest,
@@ -137,6 +139,71 @@ class ServerConnectionTests(ServerTestCase):
             assert isinstance(answer, Response)
             self.assertEqual(answer.code, 12)
             self.assertIn("1002 bytes do not fit into a frame of 1000", loads("clj", answer.data))
+
+    def test_a_result_that_does_not_fit_beside_the_extensions_of_its_call_is_an_exception_that_says_so(
+        self,
+    ) -> None:
+        big = {"f": lambda: "x" * 900}
+        peer = self.serve({"m": big}, nonblocking({"r": big}), limits=Limits(max_frame=1000))
+        extensions = ((16, b"1" * 100),)
+        for namespace in "mr":
+            [fits] = peer.ask(Request(1, CLJ, f"{namespace}/f", b""))
+            self.assertEqual(self.result(fits), "x" * 900)
+            [answer] = peer.ask(Request(1, CLJ, f"{namespace}/f", b"", extensions))
+            assert isinstance(answer, Response)
+            self.assertEqual((answer.code, answer.extensions), (12, extensions))
+            self.assertIn("902 bytes do not fit into a frame beside", loads("clj", answer.data))
+
+    def test_an_exceptions_text_is_cut_and_fits_into_a_frame(self) -> None:
+        def fail() -> None:
+            raise RuntimeError("é" * 200_000)
+
+        for debug in (False, True):
+            for limit, most in ((1000, 1000), (64, 64), (Limits().max_frame, 2 * MOST_TEXT + 2 * MOST_TRACE)):
+                peer = self.serve(
+                    {"m": {"f": fail}},
+                    nonblocking({"r": {"f": fail}}),
+                    debug=debug,
+                    limits=Limits(max_frame=limit),
+                )
+                for namespace in "mr":
+                    for kind in (CLJ, JSON, MSGPACK):
+                        [answer] = peer.ask(Request(1, kind, f"{namespace}/f", b"", ((1, b"abc"),)))
+                        assert isinstance(answer, Response)
+                        self.assertEqual((answer.code, answer.extensions), (12, ((1, b"abc"),)))
+                        self.assertLessEqual(len(encode(answer)), most)
+                        text, _ = told_of(BY_ID[kind], answer.data)
+                        if limit > 64:
+                            self.assertRegex(text, r"^RuntimeError: é+… \(\d+ more characters are cut\)$")
+
+    def test_of_a_long_stack_trace_the_end_is_told(self) -> None:
+        def fail(depth: int) -> None:
+            if depth:
+                fails[depth % 2](depth - 1)
+            raise RuntimeError("lines\n" * 1_000 + "x" * 100_000 + "\nend")
+
+        def fail_too(depth: int) -> None:
+            fail(depth)
+
+        fails = [fail, fail_too]
+        peer = self.serve({"m": {"f": fail}}, debug=True)
+        [answer] = peer.ask(Request(1, CLJ, "m/f", b"[600]"))
+        assert isinstance(answer, Response)
+        _, lines = told_of(BY_ID[CLJ], answer.data)
+        self.assertLess(sum(map(len, lines)), MOST_TRACE + 100)
+        self.assertRegex(lines[0], r"^\(\d+ lines are cut here\)$")
+        self.assertEqual(lines[-1], "end")
+
+    def test_an_exceptions_text_is_logged_as_it_is_told(self) -> None:
+        def fail() -> None:
+            raise RuntimeError("x" * 200_000)
+
+        logged: list[Any] = []
+        observer: Any = logged.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.serve({"m": {"f": fail}}).ask(Request(1, CLJ, "m/f", b""))
+        self.assertLess(max(len(formatEvent(event)) for event in logged), MOST_TEXT + 200)
 
     def test_a_deferred_from_a_worker_is_an_exception_that_says_what_to_do(self) -> None:
         async def coroutine() -> None: ...
