@@ -16,7 +16,7 @@ from slacker.outgoing import Outgoing
 from slacker.server.admission import Admission
 from slacker.server.inspection import inspect
 from slacker.server.peer import PeerInfo
-from slacker.server.pipeline import AROUND_RESULT, EXCEPTION, SUCCESS, Outcome, shortened
+from slacker.server.pipeline import AROUND_RESULT, EXCEPTION, SUCCESS, UNREADABLE, Outcome, shortened
 from slacker.server.running import RunningCall
 from slacker.tls import handshake_failed, looks_like_tls, reason_of
 from slacker.wire import (
@@ -324,6 +324,8 @@ def answer(request: Request, outcome: Outcome, limit: int = DEFAULT_MAX_FRAME) -
 def _rarer_answer(request: Request, outcome: Outcome, limit: int) -> bytes:
     """Codes that say it all travel in an error packet. A result brings the request's extensions back."""
     code, data = outcome
+    if code == UNREADABLE:
+        code = EXCEPTION
     if code not in _WITH_DATA:
         return encode(Error(request.tid, code, request.version))
     extensions = tuple(dict(request.extensions).items())  # of a duplicate id the last

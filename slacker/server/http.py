@@ -21,10 +21,9 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from slacker import wire
 from slacker.content import Codec
-from slacker.errors import ContentError
 from slacker.server.http_site import GatewaySite, error_body, too_large
 from slacker.server.peer import PeerInfo
-from slacker.server.pipeline import EXCEPTION, SUCCESS, Outcome, describe, told_of
+from slacker.server.pipeline import EXCEPTION, SUCCESS, UNREADABLE, Outcome, told_of
 from slacker.server.running import RunningCall
 from slacker.tls import certificate_names, encrypted
 from slacker.wire import ResultCode
@@ -204,21 +203,20 @@ class _Exchange:
         code, data = outcome
         if code == SUCCESS:
             _answer(self._request, 200, self._codec.name, data)
+        elif code == UNREADABLE:
+            self._answer_exception(400, "invalid-arguments", data)
         elif code == EXCEPTION:
-            self._answer_exception(data)
+            self._answer_exception(500, "exception", data)
         else:
             if code == _BUSY:
                 self._request.setHeader("retry-after", "1")
             status, error, message = _REFUSALS.get(code, _INVALID)
             _answer_error(self._request, status, error, message.format(function=self._function))
 
-    def _answer_exception(self, data: bytes) -> None:
+    def _answer_exception(self, status: int, error: str, data: bytes) -> None:
         text, stack_trace = told_of(self._codec, data)
         more = {"stacktrace": stack_trace} if stack_trace else {}
-        if text.startswith(describe(ContentError(f"arguments of {self._function}"))):
-            _answer_error(self._request, 400, "invalid-arguments", text, **more)
-        else:
-            _answer_error(self._request, 500, "exception", text, **more)
+        _answer_error(self._request, status, error, text, **more)
 
 
 def _target(path: list[bytes]) -> _Target:

@@ -25,7 +25,8 @@ from slacker.wire import Request, ResultCode
 
 _log = Logger()
 
-#: How a call ended: its result code, and the encoded result or error; empty where the code says it all.
+#: How a call ended: its result code or :data:`UNREADABLE`, and the encoded result or error; empty where the
+#: code says it all.
 Outcome = tuple[int, bytes]
 
 #: Bytes of a frame that are no result, save extensions.
@@ -39,6 +40,10 @@ MOST_TRACE = 65_536
 
 SUCCESS = int(ResultCode.SUCCESS)
 EXCEPTION = int(ResultCode.EXCEPTION)
+#: The exception of a call whose arguments cannot be read, so that nothing was called. In the protocol's
+#: packets it is an exception like others, and HTTP has a status for it.
+UNREADABLE = -1
+
 _CODES: dict[type[BaseException], ResultCode] = {
     FunctionNotFound: ResultCode.NOT_FOUND,
     ServerBusy: ResultCode.THREAD_POOL_FULL,
@@ -46,6 +51,10 @@ _CODES: dict[type[BaseException], ResultCode] = {
     AccessDenied: ResultCode.ACL_REJECT,
     PeerProtocolError: ResultCode.INVALID_PACKET,
 }
+
+
+class _UnreadableArguments(ContentError):
+    """Told apart from what a function raises."""
 
 
 def decode(codec: Codec, data: bytes, function: str) -> Sequence[Any]:
@@ -58,13 +67,13 @@ def decode(codec: Codec, data: bytes, function: str) -> Sequence[Any]:
     try:
         arguments = codec.loads(data)
     except ContentError as error:
-        raise ContentError(f"arguments of {function}: {error}") from None
+        raise _UnreadableArguments(f"arguments of {function}: {error}") from None
     if arguments.__class__ is not list:
         if arguments is None:
             return ()
         if not isinstance(arguments, (list, tuple)):
             kind = type(arguments).__name__
-            raise ContentError(f"arguments of {function} should be one sequence, not {kind}")
+            raise _UnreadableArguments(f"arguments of {function} should be one sequence, not {kind}")
     return arguments  # type: ignore[no-any-return]  # it is a list here
 
 
@@ -95,7 +104,8 @@ def failure(codec: Codec, request: Request, error: BaseException, *, debug: bool
         told: Any = {Keyword("msg"): text, Keyword("stacktrace"): _stack_trace(error)}
     else:
         told = text
-    return EXCEPTION, codec.dumps(told)
+    code = UNREADABLE if isinstance(error, _UnreadableArguments) else EXCEPTION
+    return code, codec.dumps(told)
 
 
 def shortened(codec: Codec, request: Request, outcome: Outcome, room: int) -> Outcome:
@@ -144,7 +154,7 @@ def refusal(error: BaseException) -> Outcome | None:
 
 def describe(error: BaseException) -> str:
     """Class and message of an exception in one text that every content type can carry, cut if it is long."""
-    kind = type(error)
+    kind = ContentError if isinstance(error, _UnreadableArguments) else type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)

@@ -10,7 +10,15 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from slacker.content import CODECS, dumps, loads
-from slacker.errors import AccessDenied, CallError, Canceled, FunctionNotFound, PeerProtocolError, ServerBusy
+from slacker.errors import (
+    AccessDenied,
+    CallError,
+    Canceled,
+    ContentError,
+    FunctionNotFound,
+    PeerProtocolError,
+    ServerBusy,
+)
 from slacker.interceptors import CallStatistics, Interceptor
 from slacker.server import current_call, nonblocking
 from slacker.server.auth import Identity
@@ -196,6 +204,17 @@ class RefusalTests(GatewayTestCase):
             self.assert_refused(answer, 500, "exception", "RuntimeError: Expected exception.")
             self.assertNotIn("stacktrace", answer.json())
         self.assert_refused(client.ask("/n/echo.json", b"[]"), 500, "exception", "TypeError: echo()")
+
+    def test_an_exception_that_reads_like_one_about_arguments_is_500_as_well(self) -> None:
+        def fail() -> None:
+            raise ContentError("arguments of m/fail: mine")
+
+        for interceptors in ([], [CallStatistics()]):
+            client = self.serve({"m": {"fail": fail}}, interceptors=interceptors)
+            self.assert_refused(client.ask("/m/fail.json"), 500, "exception", "arguments of m/fail: mine")
+            self.assert_refused(
+                client.ask("/m/fail.json", b"["), 400, "invalid-arguments", "arguments of m/fail"
+            )
 
     def test_a_result_that_the_format_cannot_carry_is_500(self) -> None:
         client = self.serve({"m": {"f": object}})
