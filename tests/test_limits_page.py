@@ -47,6 +47,7 @@ LIMITS = Limits()
 VALUES: dict[str, dict[str, Any]] = {
     "A server, for each connection": {
         "bytes of a frame": LIMITS.max_frame,
+        "bytes of a frame of a peer that has not said who it is": admission.STRANGERS_FRAME,
         "calls that run or wait": LIMITS.max_in_flight,
         "bytes of their arguments": LIMITS.max_unanswered,
         "bytes of answers that are not read": LIMITS.max_unsent,

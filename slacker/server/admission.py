@@ -20,6 +20,9 @@ MOST_FAILURES = 3
 #: Seconds before it hears that one was wrong, in which it is not read either.
 FAILURE_DELAY = 0.5
 
+#: Bytes of the largest frame that a peer may send before it is let in: a hello, with two texts of 65,535.
+STRANGERS_FRAME = 6 + 2 * (2 + 65_535)
+
 _ACCEPTED, _REJECTED = 0, 1
 
 
@@ -28,6 +31,9 @@ class Door(Protocol):
 
     peer: PeerInfo
     transport: Any
+
+    def let_in(self, identity: Identity) -> None:
+        """Serve this one."""
 
     def say(self, data: bytes) -> None:
         """Write this."""
@@ -76,7 +82,7 @@ class Admission:
             self._timer = None
 
     def _let_in(self, identity: Identity) -> None:
-        self._door.peer.identity = identity
+        self._door.let_in(identity)
         self.log.info("{peer} is {name}", peer=self._door.peer.address, name=identity.name)
 
     def _authenticate(self, frame: AuthRequest) -> None:

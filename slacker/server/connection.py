@@ -13,7 +13,7 @@ from zope.interface import implementer
 from slacker.content import BY_ID
 from slacker.errors import ProtocolError
 from slacker.outgoing import Outgoing
-from slacker.server.admission import Admission
+from slacker.server.admission import STRANGERS_FRAME, Admission
 from slacker.server.inspection import inspect
 from slacker.server.peer import PeerInfo
 from slacker.server.pipeline import AROUND_RESULT, EXCEPTION, SUCCESS, UNREADABLE, Outcome, shortened
@@ -39,6 +39,7 @@ from slacker.wire import (
 )
 
 if TYPE_CHECKING:
+    from slacker.server.auth import Identity
     from slacker.server.service import SlackerServer
 
 _WITH_DATA = {SUCCESS, EXCEPTION}
@@ -77,7 +78,14 @@ class ServerConnection(Protocol):
         self._reading = False
         self.calls: dict[object, RunningCall] = {}
         self.peer = PeerInfo.at(address)
-        self._admission = None if server.auth is None else Admission(self, server, server.auth)
+        self._admission = None
+        if server.auth is not None:
+            self._admission = Admission(self, server, server.auth)
+            self._decoder.limit(
+                min(STRANGERS_FRAME, server.limits.max_frame),
+                "larger ones are read from those only who have shown who they are",
+                ResultCode.ACL_REJECT,
+            )
         self._held = False
         self._closing = False
 
@@ -281,6 +289,11 @@ class ServerConnection(Protocol):
                 self._give_up(f"it does not read its answers, of which {self._outgoing.unsent} bytes wait")
         out.clear()
         self._collected = 0
+
+    def let_in(self, identity: Identity) -> None:
+        """Serve this one: its calls, and frames of the size that calls may have."""
+        self.peer.identity = identity
+        self._decoder.limit(self._limits.max_frame)
 
     def say(self, data: bytes) -> None:
         """Write this, with the other answers of one read."""

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from slacker import wire
 from slacker.content import Codec
-from slacker.server.http_site import GatewaySite, error_body, too_large
+from slacker.server.http_site import GatewaySite, Refused, error_body, too_large
 from slacker.server.peer import PeerInfo
 from slacker.server.pipeline import EXCEPTION, SUCCESS, UNREADABLE, Outcome, told_of
 from slacker.server.running import RunningCall
@@ -70,16 +71,6 @@ class _Target(NamedTuple):
         return self.function.partition("/")[0]
 
 
-class _Refused(Exception):
-    """Why a request is not a call."""
-
-    def __init__(self, status: int, error: str, message: str, **headers: str) -> None:
-        self.status = status
-        self.error = error
-        self.message = message
-        self.headers = headers
-
-
 class GatewayResource(Resource):
     """Answers calls over HTTP, at any place in a tree of resources.
 
@@ -106,18 +97,27 @@ class GatewayResource(Resource):
         """Twisted's name for: answer it."""
         try:
             self._call(request)
-        except _Refused as refused:
+        except Refused as refused:
             for name, value in refused.headers.items():
-                request.setHeader(name.replace("_", "-"), value)
+                request.setHeader(name, value)
             _answer_error(request, refused.status, refused.error, refused.message)
         return NOT_DONE_YET
+
+    def refusal(self, request: HTTPRequest) -> Refused | None:
+        """Why whoever sends a request with these headers may call nothing; None if it is somebody who may."""
+        if self._authenticate is not None:
+            try:
+                self._identity(self._authenticate, request, PeerInfo.at(request.getClientAddress()))
+            except Refused as refused:
+                return refused
+        return None
 
     def _call(self, request: Request) -> None:
         target = _target(request.postpath or [])
         if request.method != b"POST":
             request.setHeader("allow", "POST, OPTIONS")
             if request.method != b"OPTIONS":
-                raise _Refused(405, "method-not-allowed", _WHERE)
+                raise Refused(405, "method-not-allowed", _WHERE)
             request.setResponseCode(204)
             request.finish()
             return
@@ -127,18 +127,18 @@ class GatewayResource(Resource):
         if self._authenticate is not None:
             peer.identity = self._identity(self._authenticate, request, peer)
             if not peer.identity.may_call(target.namespace):
-                raise _Refused(403, "acl-reject", f"you may not call functions of {target.namespace}")
+                raise Refused(403, "acl-reject", f"you may not call functions of {target.namespace}")
         codec = self._codecs.get(target.format)
         if codec is None:
             known = ", ".join(self._codecs)
-            raise _Refused(415, "unknown-format", f"format {target.format!r} should be one of {known}")
+            raise Refused(415, "unknown-format", f"format {target.format!r} should be one of {known}")
         most = self._server.limits.max_frame
         arguments = request.content.read(most + 1) if request.content is not None else b""
         if len(arguments) > most:
-            raise _Refused(413, "too-large", too_large(most))
+            raise too_large(most)
         _Exchange(self._server, request, codec, target.function, peer).begin(arguments)
 
-    def _identity(self, identify: Authenticate, request: Request, peer: PeerInfo) -> Identity:
+    def _identity(self, identify: Authenticate, request: HTTPRequest, peer: PeerInfo) -> Identity:
         """Who has sent this, by the connection's certificate or the request's token."""
         auth = self._server.auth
         if auth is not None and encrypted(request.transport):
@@ -147,16 +147,16 @@ class GatewayResource(Resource):
                 return identity
         scheme, _, token = (request.getHeader(b"authorization") or b"").partition(b" ")
         if scheme.lower() != b"bearer":
-            raise _Refused(401, "unauthenticated", "a bearer token is needed", www_authenticate=_CHALLENGE)
+            raise Refused(401, "unauthenticated", "a bearer token is needed", www_authenticate=_CHALLENGE)
         if not (peer.loopback or request.isSecure()):
-            raise _Refused(
+            raise Refused(
                 403, "acl-reject", "tokens are taken over TLS only; others may have read this one: replace it"
             )
         identity = identify(token.strip().decode("ascii", "replace"))
         if identity is None:
             self.log.info("{peer} is not let in: its token is nobody's", peer=peer.address)
             challenge = f'{_CHALLENGE}, error="invalid_token"'
-            raise _Refused(401, "unauthenticated", "the bearer token is nobody's", www_authenticate=challenge)
+            raise Refused(401, "unauthenticated", "the bearer token is nobody's", www_authenticate=challenge)
         return identity
 
 
@@ -224,14 +224,14 @@ def _target(path: list[bytes]) -> _Target:
     try:
         text = b"/".join(path).decode("utf-8")
     except UnicodeDecodeError:
-        raise _Refused(400, "invalid-path", "the path should be UTF-8, percent-encoded") from None
+        raise Refused(400, "invalid-path", "the path should be UTF-8, percent-encoded") from None
     namespace, _, last = text.rpartition("/")
     name, dot, format_ = last.rpartition(".")
     if not namespace or not name or not dot:
-        raise _Refused(404, "not-found", _WHERE)
+        raise Refused(404, "not-found", _WHERE)
     target = _Target(f"{namespace}/{name}", format_)
     if target.namespace == _MANAGER:
-        raise _Refused(404, "not-found", f"there is no function {target.function}")
+        raise Refused(404, "not-found", f"there is no function {target.function}")
     return target
 
 
@@ -241,7 +241,7 @@ def _check_origin(request: Request) -> None:
     """
     origin = request.getHeader(b"origin")
     if origin is not None and origin.partition(b"://")[2] != request.getHeader(b"host"):
-        raise _Refused(403, "cross-origin", "pages of other sites may not call functions here")
+        raise Refused(403, "cross-origin", "pages of other sites may not call functions here")
 
 
 def _answer_error(request: Request, status: int, error: str, message: str, **more: object) -> None:
@@ -257,9 +257,11 @@ def _answer(request: Request, status: int, format_: str, body: bytes) -> None:
 
 
 def site(server: SlackerServer, authenticate: Authenticate | None = None) -> Site:
-    """A site that is nothing but the gateway, with the limits of the server: bodies beyond ``max_frame`` are
-    refused before they are kept, connections count as the server's, and slow ones are closed.
+    """A site that is nothing but the gateway, with the limits of the server: bodies beyond ``max_frame``, and
+    those of strangers beyond 64 KiB, are refused before they are kept, connections count as the server's, and
+    slow ones are closed.
 
     :param authenticate: as for :class:`GatewayResource`.
     """
-    return GatewaySite(server, GatewayResource(server, authenticate))
+    resource = GatewayResource(server, authenticate)
+    return GatewaySite(server, resource, resource.refusal)

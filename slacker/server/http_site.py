@@ -8,6 +8,7 @@ fast as a frame of the protocol's own.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 #: Earlier Twisteds mix up the answers to requests that come in one go (CVE-2023-46137, CVE-2024-41671).
 KEEPS_ORDER = tuple(map(int, twisted_version.split(".")[:2])) >= (24, 7)
 
+#: Bytes of a body that are kept of who may not call anything.
+STRANGERS_BODY = 64 * 1024
+
 #: Digits of a length that nobody means; Python refuses to read a few thousand of them.
 _LONGEST_LENGTH = 18
 
@@ -39,9 +43,27 @@ def error_body(error: str, message: str, **more: object) -> bytes:
     return json.dumps({"error": error, "message": message, **more}).encode("ascii")
 
 
-def too_large(most: int) -> str:
-    """The message of a refused body."""
-    return f"arguments may have {most} bytes; call with less at a time"
+class Refused(Exception):
+    """Why a request is not a call.
+
+    :ivar headers: what else the answer says, with underscores for hyphens.
+    """
+
+    def __init__(self, status: int, error: str, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = error
+        self.message = message
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def too_large(most: int) -> Refused:
+    """Why a body is refused."""
+    return Refused(413, "too-large", f"arguments may have {most} bytes; call with less at a time")
+
+
+#: Why whoever sends a request with these headers may call nothing; None if it is somebody who may.
+Refusal = Callable[[HTTPRequest], "Refused | None"]
 
 
 class GatewayChannel(HTTPChannel):
@@ -50,9 +72,10 @@ class GatewayChannel(HTTPChannel):
     log = Logger()
     transport: Any  # TCP, TLS, or in memory
 
-    def __init__(self, server: SlackerServer) -> None:
+    def __init__(self, server: SlackerServer, refusal: Refusal) -> None:
         HTTPChannel.__init__(self)
         self._server = server
+        self.refusal = refusal
         self.limits = server.limits
         self._begun = False  # bytes of the next request have come
         self._busy = False  # with a request that has come as a whole
@@ -96,7 +119,7 @@ class GatewayChannel(HTTPChannel):
     def headerReceived(self, line: bytes) -> bool:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length" and len(value.strip()) > _LONGEST_LENGTH:
-            self.refuse_body()
+            self.refuse(too_large(self.limits.max_frame))
             return False
         return bool(HTTPChannel.headerReceived(self, line))
 
@@ -158,7 +181,8 @@ class GatewayChannel(HTTPChannel):
         if self._refused:
             self.transport.abortConnection()
         elif self._begun:
-            self.refuse(408, "timeout", f"a request has to come within {self.limits.frame_timeout:g} seconds")
+            within = f"{self.limits.frame_timeout:g} seconds"
+            self.refuse(Refused(408, "timeout", f"a request has to come within {within}"))
         else:
             self._refused = True
             self.close()
@@ -169,28 +193,28 @@ class GatewayChannel(HTTPChannel):
 
     # Refusals
 
-    def refuse_body(self) -> None:
-        """Refuse the body that is coming."""
-        self.refuse(413, "too-large", too_large(self.limits.max_frame))
-
-    def refuse(self, status: int, error: str, message: str) -> None:
+    def refuse(self, refused: Refused) -> None:
         """Answer a request that has not come as a whole; what comes yet is dropped.
 
         The client is left to close the connection: were that done here while it still sends, its system would
         throw the answer away. Who does not, is closed at the third look from now.
         """
-        self.log.info("refusing {peer}: {reason}", peer=self.peer.address, reason=message)
+        self.log.info("refusing {peer}: {reason}", peer=self.peer.address, reason=refused.message)
         self._refused = True
         self._looks = 0
-        body = error_body(error, message)
-        self.write(
-            b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-            b"Connection: close\r\n\r\n%s" % (status, RESPONSES[status], len(body), body)
-        )
+        body = error_body(refused.error, refused.message)
+        head = [
+            f"HTTP/1.1 {refused.status} {RESPONSES[refused.status].decode()}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+            *[f"{name}: {value}" for name, value in refused.headers.items()],
+        ]
+        self.write("\r\n".join([*head, "", ""]).encode("ascii") + body)
 
 
 class GatewayRequest(Request):
-    """A request whose body is refused before it is kept, if it is too large."""
+    """A request whose body is refused before it is kept, if it is too large, or large and a stranger's."""
 
     channel: GatewayChannel
     content: Any  # a file in memory
@@ -198,6 +222,12 @@ class GatewayRequest(Request):
     def gotLength(self, length: int | None) -> None:
         self.content = BytesIO()
         self._room = self.channel.limits.max_frame
+        self._why = too_large(self._room)
+        if (length is None or length > STRANGERS_BODY) and self._room > STRANGERS_BODY:
+            stranger = self.channel.refusal(self)
+            if stranger is not None:
+                self._room = STRANGERS_BODY
+                self._why = stranger
         if length is not None and length > self._room:
             self._refuse()
 
@@ -214,7 +244,7 @@ class GatewayRequest(Request):
         self._room = -1
         self.content = BytesIO()
         self.requestHeaders.removeHeader(b"expect")  # else Twisted would ask for the body
-        self.channel.refuse_body()
+        self.channel.refuse(self._why)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         # curl says of every body that it is a form, and Twisted would take it apart as one.
@@ -227,15 +257,16 @@ class GatewaySite(Site):
 
     noisy = False
 
-    def __init__(self, server: SlackerServer, resource: IResource) -> None:
+    def __init__(self, server: SlackerServer, resource: IResource, refusal: Refusal) -> None:
         Site.__init__(self, resource)
         self._server = server
+        self._refusal = refusal
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         refusal = self._server.refusal()
         if refusal is not None:
             return refusal
-        channel: Any = GatewayChannel(self._server)
+        channel: Any = GatewayChannel(self._server, self._refusal)
         channel.factory = channel.site = self
         channel.requestFactory = GatewayRequest
         return channel

@@ -15,6 +15,7 @@ class Limits:
 
     :ivar max_frame: bytes of one frame; a peer that announces a larger one is closed. It is known before
         anything is buffered, so that one number in a peer's bytes cannot make the server allocate gigabytes.
+        With ``auth`` a peer that has not said who it is may send no more than 131,080, the largest hello.
     :ivar max_in_flight: calls of one connection that run or wait; one more is answered "thread pool full". A
         Clojure client keeps up to 5,000.
     :ivar max_unanswered: bytes of one connection's calls that run or wait: their names, arguments and

@@ -60,10 +60,25 @@ class Decoder:
     """
 
     def __init__(self, max_frame: int = DEFAULT_MAX_FRAME) -> None:
-        self._max_frame = max_frame
+        self.limit(max_frame)
         self._refused = ""
         self._partial = bytearray()  # the frame whose end has not come yet, save its body; grows in place
         self._start_frame()
+
+    def limit(
+        self,
+        max_frame: int,
+        advice: str = "send less, or raise max_frame on the receiving side",
+        code: ResultCode = ResultCode.INVALID_PACKET,
+    ) -> None:
+        """Accept frames of so many bytes, from the next :meth:`feed` on.
+
+        :param advice: what the refusal of a larger one says to do about it.
+        :param code: what an error packet about that should carry.
+        """
+        self._max_frame = max_frame
+        self._advice = advice
+        self._code = code
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that ``data`` completes, in order; what is left is kept until more comes.
@@ -191,9 +206,9 @@ class Decoder:
             if self._need + self._apart > self._max_frame:
                 message = (
                     f"a frame of {self._need + self._apart} bytes or more exceeds the limit of "
-                    f"{self._max_frame} bytes; send less, or raise max_frame on the receiving side"
+                    f"{self._max_frame} bytes; {self._advice}"
                 )
-                raise _refusal(message, buffer, start)
+                raise _refusal(message, buffer, start, self._code)
             if self._apart and self._body is None:
                 if self._apart >= LARGE:
                     keep_freed()

@@ -14,7 +14,7 @@ from slacker.content import dumps, loads
 from slacker.interceptors import Interceptor
 from slacker.interceptors.call import Call
 from slacker.server import current_call, nonblocking
-from slacker.server.admission import FAILURE_DELAY, MOST_FAILURES
+from slacker.server.admission import FAILURE_DELAY, MOST_FAILURES, STRANGERS_FRAME
 from slacker.server.auth import Authenticator
 from slacker.server.limits import Limits
 from slacker.server.service import SlackerServer
@@ -32,6 +32,7 @@ from slacker.wire import (
     Request,
     Response,
     ServerHello,
+    encode,
 )
 from tests.server.identities import HTTP_TOKEN, KNOWN, TOKEN
 from tests.server.peers import CLJ, Peer
@@ -141,6 +142,32 @@ class StrangerTests(AdmissionTestCase):
         peer = self.peer()
         peer.send(b"\x06\x00\x00\x00\x01\x05\x00\x02\xff\xfe")
         self.assertEqual(peer.answers(), [Error(1, INVALID)])
+
+    def test_of_a_frame_larger_than_a_hello_nothing_is_kept(self) -> None:
+        peer = self.peer()
+        peer.send(ClientHello("v" * 65_535, "n" * 65_535))
+        self.assertEqual(peer.answers(), [ServerHello(self.server.software)])
+        peer.send(encode(Request(7, CLJ, "shop/price", bytes(STRANGERS_FRAME)))[:100])
+        self.assertEqual(peer.answers(), [Error(7, DENIED)])
+        self.assertTrue(peer.lost)
+        self.assertIn(
+            "exceeds the limit of 131080 bytes; larger ones are read from those only who have shown who they",
+            "\n".join(self.logged),
+        )
+
+    def test_who_is_let_in_may_send_larger_ones_and_is_told_of_the_limit_for_them(self) -> None:
+        peer = self.admitted()
+        peer.send(Request(7, CLJ, "shop/price", b"[" + b" " * STRANGERS_FRAME + b"]"))
+        self.assertEqual(peer.answers(), [Response(7, CLJ, 0, b"3")])
+        peer.send(encode(Request(8, CLJ, "shop/price", bytes(Limits().max_frame)))[:100])
+        self.assertEqual(peer.answers(), [Error(8, INVALID)])
+        self.assertIn("raise max_frame", "\n".join(self.logged))
+
+    def test_a_smaller_limit_holds_for_strangers_too(self) -> None:
+        self.server = self.new_server(limits=Limits(max_frame=1_000))
+        peer = self.peer()
+        peer.send(AuthRequest(1, "x" * 1_000))
+        self.assertEqual(peer.answers(), [Error(1, DENIED)])
 
     def test_garbage_ends_the_connection(self) -> None:
         peer = self.peer()

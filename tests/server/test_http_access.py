@@ -10,12 +10,15 @@ from slacker.errors import ConfigurationError
 from slacker.server import Limits, SlackerServer, current_call
 from slacker.server.auth import Authenticator, new_token
 from slacker.server.http import GatewayResource, site
+from slacker.server.http_site import STRANGERS_BODY
 from slacker.testing import Network
 from tests.server.http_client import (
     Client,
     GatewayTestCase,
     authenticate,
+    chunked,
     count,
+    request,
 )
 
 
@@ -58,6 +61,40 @@ class TokenTests(GatewayTestCase):
         answer = client.ask("/n/count.json", authorization="Bearer good")
         self.assertEqual((answer.status, answer.json()["error"]), (403, "acl-reject"))
         self.assertIn("TLS", answer.json()["message"])
+
+    def test_of_a_large_body_of_a_stranger_nothing_is_kept(self) -> None:
+        self.serve()
+        gateway = site(self.server, authenticate)
+        size = STRANGERS_BODY + 1
+        for headers, challenge in [
+            ({}, 'Bearer realm="slacker"'),
+            ({"authorization": "Bearer wrong"}, 'Bearer realm="slacker", error="invalid_token"'),
+        ]:
+            client = Client(gateway)
+            client.send(request("/n/count.json", None, "POST", content_length=str(size), **headers))
+            self.assert_unauthenticated(client, challenge)
+            client = Client(gateway)
+            client.send(request("/n/count.json", None, "POST", transfer_encoding="chunked", **headers))
+            client.send(chunked(b"x" * (size - 1), 10_000)[:-5])
+            self.assertEqual(client.received, b"")
+            client.send(chunked(b"x", 1)[:-5])
+            self.assert_unauthenticated(client, challenge)
+
+    def assert_unauthenticated(self, client: Client, challenge: str) -> None:
+        [answer] = client.answers()
+        self.assertEqual((answer.status, answer.json()["error"]), (401, "unauthenticated"))
+        self.assertEqual(answer.headers["www-authenticate"], challenge)
+        self.assertEqual(answer.headers["connection"], "close")
+
+    def test_others_may_send_large_ones(self) -> None:
+        self.serve()
+        client = Client(site(self.server, authenticate))
+        body = b"[" + b" " * 2 * STRANGERS_BODY + b"]"
+        self.assertEqual(client.ask("/n/count.json", body, authorization="Bearer good").body, b"0")
+        head = request("/n/count.json", transfer_encoding="chunked", authorization="Bearer good")
+        client = Client(site(self.server, authenticate))
+        client.send(head + chunked(body, 10_000))
+        self.assertEqual([answer.body for answer in client.answers()], [b"0"])
 
 
 class EmbeddingTests(GatewayTestCase):
