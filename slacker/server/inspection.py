@@ -23,7 +23,8 @@ _MAX_ANSWER = 65_535  # an inspect answer's length is written in 16 bits
 def inspect(server: SlackerServer, frame: InspectRequest, identity: Identity | None = None) -> bytes:
     """The frame that answers ``frame``: its argument and its answer are EDN, whatever the calls use.
 
-    :param identity: who asks; it hears of the namespaces that it may call. None hears of all.
+    :param identity: who asks; it hears of the namespaces that it may call, and of other clients if those are
+        all. None hears of everything.
     """
     try:
         argument = loads("clj", frame.data) if frame.data else None
@@ -41,6 +42,8 @@ def inspect(server: SlackerServer, frame: InspectRequest, identity: Identity | N
             function = server.functions.find(name)
             answer = dumps("clj", function.metadata if function else {})
         elif frame.command == InspectCommand.CLIENTS:
+            if not (identity is None or "*" in identity.namespaces):
+                return encode(Error(frame.tid, ResultCode.ACL_REJECT, frame.version))
             answer = dumps("clj", _clients(server))
         else:
             raise ContentError(f"inspect command {frame.command} is unknown")

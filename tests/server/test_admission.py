@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from slacker.content import dumps, loads
+from slacker.content.values import Keyword
 from slacker.interceptors import Interceptor
 from slacker.interceptors.call import Call
 from slacker.server import current_call, nonblocking
@@ -210,8 +211,20 @@ class TokenTests(AdmissionTestCase):
             self.assertEqual(loads("clj", answer.data), expected)
         peer.send(InspectRequest(2, 1, dumps("clj", "secret/plan")))
         self.assertEqual(peer.answers(), [Error(2, DENIED)])
-        peer.send(InspectRequest(3, 1, dumps("clj", "shop/price")), InspectRequest(4, 2, b""))
-        self.assertEqual([type(answer) for answer in peer.answers()], [InspectAck, InspectAck])
+        peer.send(InspectRequest(3, 1, dumps("clj", "shop/price")))
+        self.assertEqual([type(answer) for answer in peer.answers()], [InspectAck])
+
+    def test_who_is_connected_is_told_only_to_those_who_may_call_everything(self) -> None:
+        peer = self.admitted()
+        peer.send(InspectRequest(1, 2, b""), InspectRequest(2, 2, b"", version=5))
+        self.assertEqual(peer.answers(), [Error(1, DENIED), Error(2, DENIED, 5)])
+        peer.send(AuthRequest(3, HTTP_TOKEN))
+        peer.answers()
+        peer.send(InspectRequest(4, 2, b""))
+        (answer,) = peer.answers()
+        assert isinstance(answer, InspectAck)
+        [client] = loads("clj", answer.data)[Keyword("connected-clients")]
+        self.assertEqual(client[Keyword("addr")], "/127.0.0.1:40001")
 
     def test_interceptors_see_no_call_of_a_stranger_and_cannot_widen_what_is_open(self) -> None:
         seen: list[str] = []
