@@ -18,7 +18,7 @@ from slacker.wire import Interrupt, encode
 
 OURS = "txslacker/"
 _CLOSED = "the client was closed"
-_AROUND_ARGUMENTS = 16  # bytes of a frame that are none, save name and extensions
+_AROUND_ARGUMENTS = 16  # bytes of a frame that are neither those, nor name and extensions
 
 
 class Channel:
@@ -51,8 +51,8 @@ class Channel:
         self.timeout = timeout
         self.backlog = backlog
         self.version = version
-        #: Bytes of arguments that certainly fit into a frame; a peer accepts no larger ones than this client,
-        #: unless it was told to.
+        #: Bytes of a function's name, its arguments and extensions that fit into a frame; a peer accepts no
+        #: larger ones than this client, unless it was told to.
         self.max_arguments = max_frame - _AROUND_ARGUMENTS
         self.seconds = clock.seconds
         self.pending = PendingCalls(clock, self._expired)
@@ -137,7 +137,7 @@ class Channel:
         :raises ContentError: if they are too many for a frame, here or with any other server.
         :raises NotSent: if too much waits for a peer that does not read.
         """
-        if size > self.max_arguments:
+        if len(call.name) + size > self.max_arguments:
             limit = self.max_arguments + _AROUND_ARGUMENTS
             raise ContentError(
                 f"arguments of {call.function}: their {size} bytes do not fit into a frame of {limit}; "

@@ -183,7 +183,7 @@ class Client:
                 data = codec.dumps(args)
             except ContentError as error:
                 raise refused_arguments(codec.name, pending.function, error) from None
-            if connection.outgoing.paused or len(data) > channel.max_arguments:
+            if connection.outgoing.paused or len(pending.name) + len(data) > channel.max_arguments:
                 channel.check_room(connection, pending, len(data))
         except SlackerError as error:
             return fail(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from sys import float_info
 
 from slacker import content
 from slacker.errors import ConfigurationError, SlackerError
@@ -45,7 +46,7 @@ def seconds(what: str, value: object) -> float:
 
     :raises ConfigurationError: if it is no finite number above 0.
     """
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= float_info.max:
         return value
     raise ConfigurationError(f"{what} should be a number of seconds above 0, not {value!r}")
 

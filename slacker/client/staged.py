@@ -156,7 +156,7 @@ class StagedCall(PendingCall):
         connection = channel.link.connection
         if connection is None:
             raise channel.not_sent(self, "the connection has just broken")
-        if connection.outgoing.paused or size > channel.max_arguments:
+        if connection.outgoing.paused or len(self.name) + size > channel.max_arguments:
             channel.check_room(connection, self, size)
         tid = channel.pending.add(self, max(self._left(), 0.001))
         try:

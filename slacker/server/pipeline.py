@@ -158,7 +158,7 @@ def describe(error: BaseException) -> str:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
-    except Exception:  # an exception whose own __str__ raises still has to reach the caller
+    except BaseException:  # an exception whose own __str__ raises still has to reach the caller
         message = ""
     return _sendable(f"{name}: {message}" if message else name)
 

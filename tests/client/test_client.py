@@ -251,7 +251,7 @@ class CallTests(ClientTestCase):
         nothing: list[Any] = [None, 5, b"10.0.0.1:1"]
         for address in nothing:
             self.assertRaises(ConfigurationError, Client, address, reactor=self.network.reactor)
-        seconds: list[Any] = [0, -1, float("inf"), "3", True]
+        seconds: list[Any] = [0, -1, float("inf"), 10**400, "3", True]
         for timeout in seconds:
             self.failure(self.client().call("n", "echo", timeout=timeout), ConfigurationError)
             self.failure(
@@ -270,6 +270,8 @@ class CallTests(ClientTestCase):
             )
             self.failure(client.call("n", "echo", big, extensions={1: 1}), ContentError)
         self.assertEqual(self.result(client.call("n", "echo", [1])), 1)
+        self.failure(client.call("n", "f" * 990, [1]), ContentError)
+        self.failure(client.call("n", "f" * 970, [1]), FunctionNotFound)
         self.assertRaises(ConfigurationError, Client, "nonsense", reactor=self.network.reactor)
 
     def test_the_backlog_is_limited(self) -> None:

@@ -220,7 +220,7 @@ class ExtensionTests(ClientTestCase):
         client, server = self.greeted(max_frame=1_000)
         nine = dict.fromkeys(range(9), "x" * 100)
         self.assertEqual(len(self.sent(client, server, extensions=nine)), 9)
-        error = self.failure(client.call("n", "f", extensions={**nine, 9: "x" * 100}), NotSent)
+        error = self.failure(client.call("n", "f", extensions={**nine, 9: "x" * 100}), ContentError)
         self.assertIn("do not fit into a frame of 1000", str(error))
         self.assertEqual((server.received(), client.in_flight), ([], 0))
 
