@@ -46,15 +46,13 @@ class Outgoing:
         # Only a plain socket can send early. TLS can not, but has the interface of the socket under it.
         self._can_push = IWriteDescriptor.providedBy(transport) and not encrypted(transport)
         transport.registerProducer(self, True)
-        if ITCPTransport.providedBy(transport) and not IUNIXTransport.providedBy(transport):
-            # Without this the end of a large frame waits for the peer's system to acknowledge what came
-            # before it, which that puts off for 40 ms. What belongs together is written together here.
-            with suppress(OSError):  # some systems refuse it where the connection has just broken
-                transport.setTcpNoDelay(True)
+        self._may_delay = ITCPTransport.providedBy(transport) and not IUNIXTransport.providedBy(transport)
 
     def write(self, pieces: list[bytes]) -> None:
         """Send these, or keep them until the peer has taken what came before."""
         size = sum(map(len, pieces))
+        if size > _JOINED and self._may_delay:
+            self._delay_no_more()
         if self.paused:
             self._waiting += pieces
             self.unsent += size
@@ -62,6 +60,16 @@ class Outgoing:
             self._transport.writeSequence(pieces)
         else:
             self._transport.write(b"".join(pieces))
+
+    def _delay_no_more(self) -> None:
+        """End Nagle's delay, once a large frame goes out.
+
+        The end of one would wait for the peer's system to acknowledge what came before, which that puts off
+        for 40 ms. Small frames are better off with it: it gathers the results of worker threads, for one.
+        """
+        self._may_delay = False
+        with suppress(OSError):  # some systems refuse it where the connection has just broken
+            self._transport.setTcpNoDelay(True)
 
     def enough(self, frames: int) -> int:
         """How many frames to write before a :meth:`push`, where a read has brought so many."""

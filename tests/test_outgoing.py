@@ -119,26 +119,40 @@ class OutgoingTests(SynchronousTestCase):
             self.connect(kind)
             self.assertGreater(self.outgoing.enough(500), 500)
 
-    def test_over_tcp_the_end_of_a_large_frame_does_not_wait_for_an_acknowledgement(self) -> None:
+    def told_of_delay(self, *interfaces: Any, kind: type[SocketLike] = SocketLike) -> list[bool | None]:
+        """What the transport was told before anything is written, after little, and after a large frame."""
         here = IPv4Address("TCP", "10.0.0.1", 1)
-        for interfaces, expected in (
-            ([ITCPTransport], True),
-            ([ITCPTransport, IUNIXTransport], None),  # as Twisted's UNIX sockets have it, which cannot
-            ([], None),
-        ):
-            transport = SocketLike(Reader(), here, here)
-            directlyProvides(transport, *interfaces)
-            Outgoing(transport, lambda: None)
-            self.assertEqual(transport.no_delay, expected)
+        transport = kind(Reader(), here, here)
+        directlyProvides(transport, *interfaces)
+        outgoing = Outgoing(transport, lambda: None)
+        told = [transport.no_delay]
+        for size in (1, 100_000):
+            outgoing.write([b"x" * size])
+            told.append(transport.no_delay)
+        return told
+
+    def test_over_tcp_the_end_of_a_large_frame_does_not_wait_for_an_acknowledgement(self) -> None:
+        self.assertEqual(self.told_of_delay(ITCPTransport), [None, None, True])
+
+    def test_over_what_has_no_such_delay_nothing_is_said_of_it(self) -> None:
+        self.assertEqual(self.told_of_delay(), [None] * 3)
+        # As Twisted's UNIX sockets have it.
+        self.assertEqual(self.told_of_delay(ITCPTransport, IUNIXTransport), [None] * 3)
+
+    def test_a_large_frame_that_has_to_wait_counts_too(self) -> None:
+        directlyProvides(self.near, ITCPTransport)
+        outgoing = Outgoing(self.near, lambda: None)
+        outgoing.pauseProducing()
+        outgoing.write([BIG])
+        assert isinstance(self.near, SocketLike)
+        self.assertTrue(self.near.no_delay)
 
     def test_a_connection_that_has_just_broken_may_refuse_that(self) -> None:
         class Broken(SocketLike):
             def setTcpNoDelay(self, enabled: bool) -> None:
                 raise OSError(errno.EINVAL, "Invalid argument")
 
-        transport = Broken(Reader(), IPv4Address("TCP", "10.0.0.1", 1), IPv4Address("TCP", "10.0.0.1", 1))
-        directlyProvides(transport, ITCPTransport)
-        Outgoing(transport, lambda: None)  # and connectionLost comes next
+        self.told_of_delay(ITCPTransport, kind=Broken)  # and connectionLost comes next
 
 
 class SocketTests(TestCase):
