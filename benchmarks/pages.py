@@ -65,6 +65,15 @@ def anatomy_table(found: Results) -> str:
     return _list_table([12, 64, 12, 12], rows)
 
 
+def stages_table(found: Results) -> str:
+    """What an interceptor adds to that."""
+    rows: list[Sequence[str]] = [("", "µs of CPU per call", "added")]
+    for side, what, (cost,) in anatomy.rows(found, [anatomy.STAGES]):
+        cells = [what, f"{cost:.2f}"]
+        rows.append((side, *(f"**{cell}**" if what == anatomy.WHOLE else cell for cell in cells)))
+    return _list_table([12, 76, 12], rows)
+
+
 def figures_table(*names: str) -> Callable[[Results], str]:
     """The figures whose names begin so."""
 
@@ -119,6 +128,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "targets.txt": targets_table,
     "calls.txt": calls_table,
     "anatomy.txt": anatomy_table,
+    "stages.txt": stages_table,
     "joining.txt": figures_table("1,000 servers"),
     "memory.txt": figures_table("idle connection", "pending call"),
     "start-up.txt": figures_table("start-up"),

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextvars import copy_context
 from itertools import repeat
+from types import coroutine
 from typing import Any, cast
 
 import msgpack
 from attrs import frozen
 
 from benchmarks.contenders import floor
-from benchmarks.contenders.client import ON_REACTOR
+from benchmarks.contenders.client import ON_REACTOR, Nothing
 from benchmarks.workloads import NAMESPACE, echo, workload
 from slacker import Client, SlackerServer
 from slacker.client.names import wire_name
 from slacker.client.pending import PendingCall
 from slacker.content import get
+from slacker.interceptors import Call
 from slacker.interceptors.context import incoming, outgoing_extensions
+from slacker.interceptors.stages import Stages, backward, drive, forward
 from slacker.outgoing import Outgoing
 from slacker.server.connection import ServerConnection, answer
 from slacker.server.context import CurrentCall
@@ -185,6 +189,49 @@ def server_steps() -> list[Step]:
         ),
         Step("the answer's frame is written", write, _floor_writes_answers, calls=CALLS),
     ]
+
+
+def stage_steps(side: str) -> list[Step]:
+    """What stages that do nothing take of a call, on the client or on the server."""
+    stages = Stages([Nothing()])
+    call = Call(NAMESPACE, ECHO.function)
+
+    def make() -> None:
+        Call(NAMESPACE, ECHO.function, ECHO.args, None, "", {}, "10.0.0.1:2104", 10.0)
+
+    def run() -> None:
+        forward(stages.pre, call)
+        forward(stages.before, call)
+        backward(stages.after, call)
+        backward(stages.post, call)
+
+    async def way_there_and_back() -> None:
+        await _pause()
+
+    def pause_and_go_on() -> None:
+        way = way_there_and_back()
+        way.send(None)
+        context = copy_context()
+        try:
+            context.run(way.send, None)
+        except StopIteration:
+            return
+
+    async def way() -> None:
+        pass
+
+    return [
+        Step("the Call that they look at is made", make),
+        Step("the four of them are called", run),
+        Step("the coroutine pauses for the answer, and goes on", pause_and_go_on)
+        if side == "client"
+        else Step("the coroutine runs through", lambda: drive(way())),
+    ]
+
+
+@coroutine
+def _pause() -> Generator[None, None, None]:
+    yield
 
 
 # The floor has no functions for its steps: these are its lines.

@@ -24,7 +24,9 @@ class FigureTests(SynchronousTestCase):
             self.assertEqual(len(steps), 9)
             for whole in steps[anatomy.WHOLE]:
                 self.assertGreater(whole, 0)
-        for _, what, _ in rows:
+        stages = anatomy.rows(found, [anatomy.STAGES])
+        self.assertEqual([side for side, _, _ in stages], ["client"] * 5 + ["server"] * 5)
+        for _, what, _ in [*rows, *stages]:
             self.assertIn(what, anatomy.table(found))
 
     def test_servers_join_and_are_seen(self) -> None:
