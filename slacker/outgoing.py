@@ -33,7 +33,7 @@ class Outgoing:
     :param changed: called when the peer stops to read what is written, and when it has taken all of it.
     :ivar paused: whether the peer has not yet taken what was handed to the transport.
     :ivar unsent: bytes that wait here meanwhile. Whoever writes sees that they do not become too many.
-    :ivar taken: how many times the peer has taken all that was handed over.
+    :ivar taken: how many times the peer has taken all that was handed over, which may be one large frame.
     """
 
     def __init__(self, transport: Any, changed: Callable[[], None]) -> None:

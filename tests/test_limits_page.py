@@ -15,7 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from slacker import Client, ClusterClient, ClusterServer, SlackerServer
 from slacker.client import blocking, link, names, pace, staged
 from slacker.client import connection as client_connection
-from slacker.cluster import discovery, manager, publisher, routes, zookeeper_discovery
+from slacker.client import inspection as client_inspection
+from slacker.client.client import DEFAULT_BACKLOG
+from slacker.cluster import discovery, dispatch, manager, publisher, routes, zookeeper_discovery
 from slacker.cluster import server as cluster_server
 from slacker.content import codec, msgpack, values
 from slacker.content.edn import reader as edn_reader
@@ -92,8 +94,11 @@ VALUES: dict[str, dict[str, Any]] = {
         "seconds for the answer to a token": client_connection.AUTH_TIMEOUT,
         "seconds of silence": default(Client, "keepalive"),
         "seconds between attempts to connect": link._LONGEST_PAUSE,
+        "seconds that a connection has to last for the pauses to begin anew": link._SETTLED,
         "seconds for a connection to close": client_connection.CLOSE_TIMEOUT,
         "extensions of a call": staged._MOST_EXTENSIONS,
+        "bytes of one extension": staged._MAX_EXTENSION,
+        "bytes of the text of an inspection": client_inspection._MAX_ARGUMENT,
         "bytes of a function's name": names._MAX_NAME,
         "seconds that a blocking call waits beyond its timeout": blocking.GRACE,
     },
@@ -111,6 +116,9 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "A cluster's client": {
         "namespaces that are followed": discovery._MAX_NAMESPACES,
+        "calls that wait for a server of a namespace": DEFAULT_BACKLOG,
+        "such calls that look again in one turn of the reactor": routes._WOKEN_AT_ONCE,
+        "servers that may refuse a call in one turn of the reactor": dispatch._ASKED_AT_ONCE,
         "servers whose data are followed": zookeeper_discovery._MAX_SERVERS,
         "connections that are opened at once": pace.AT_ONCE,
         "seconds between two reads of a namespace": recipes._READ_INTERVAL,

@@ -140,8 +140,8 @@ class Channel:
         if len(call.name) + size > self.max_arguments:
             limit = self.max_arguments + _AROUND_ARGUMENTS
             raise ContentError(
-                f"arguments of {call.function}: their {size} bytes do not fit into a frame of {limit}; "
-                "send less at once, or raise max_frame on both sides"
+                f"arguments of {call.function}: their {size} bytes, extensions included, do not fit into a "
+                f"frame of {limit}; send less at once, or raise max_frame on both sides"
             )
         connection.check_room(size)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from sys import float_info
 
 from slacker import content
 from slacker.errors import ConfigurationError, SlackerError
 
+_LONGEST = 1e15  # seconds: for ever, and 64 bits hold it in milliseconds, which deadlines travel in
 _MAX_NAME = 65_535  # bytes; a name's length is written in 16 bits
 
 
@@ -46,7 +46,7 @@ def seconds(what: str, value: object) -> float:
 
     :raises ConfigurationError: if it is no finite number above 0.
     """
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= float_info.max:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= _LONGEST:
         return value
     raise ConfigurationError(f"{what} should be a number of seconds above 0, not {value!r}")
 

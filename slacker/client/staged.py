@@ -235,7 +235,7 @@ class StagedCall(PendingCall):
 
     def cancel(self) -> None:
         """The caller does not want it any more, which the stages hear of, too."""
-        if self._waiting is None:
+        if self._waiting is None or self.called:  # it has ended in time; only a stage goes on
             super().cancel()
         else:
             self._waiting.cancel()

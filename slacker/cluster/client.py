@@ -94,9 +94,10 @@ class ClusterClient:
         for the servers of namespaces that are followed.
     :param discovery: where the servers are learnt from, instead of ZooKeeper or a list.
     :param connect: what makes the clients of single servers.
-    :param client_options: for each server's :class:`~slacker.Client`: content_type, keepalive, backlog,
-        max_frame, name, connect_timeout, tls, auth (servers are addressed by IP:
-        :class:`~slacker.tls.ClientTls` says what their certificates have to name).
+    :param client_options: for each server's :class:`~slacker.Client`: content_type, keepalive, backlog (of
+        the calls that wait for a server of a namespace, too), max_frame, name, connect_timeout, tls, auth
+        (servers are addressed by IP: :class:`~slacker.tls.ClientTls` says what their certificates have to
+        name).
     :raises ConfigurationError: if one of these is wrong.
     """
 

@@ -242,7 +242,8 @@ class Dispatcher:
             call.lost = failure
         elif failure.check(NotSent, ServerBusy) is None:
             return failure
-        if self.closed or client in call.tried or (policy == "leader" and not again):
+        over = self._clock.seconds() >= call.began + call.options.timeout
+        if over or self.closed or client in call.tried or (policy == "leader" and not again):
             return call.lost or failure
         call.tried += (client,)
         call.late = True

@@ -74,11 +74,13 @@ class Route:
 
     def _wake(self) -> None:
         self._waking = None
-        for _ in range(min(len(self._due), _WOKEN_AT_ONCE)):
+        for _ in range(_WOKEN_AT_ONCE):
+            if not self._due:
+                return
             waiting = self._due.popleft()
             if not waiting.called:
-                waiting.callback(None)
-        if self._due:
+                waiting.callback(None)  # who may close the client, which wakes all that are left
+        if self._due and self._waking is None:
             self._waking = self._routes.clock.callLater(0, self._wake)
 
     def weights_changed(self) -> None:

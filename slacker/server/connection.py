@@ -189,7 +189,11 @@ class ServerConnection(Protocol):
         if self._outgoing.paused or not self.connected:
             return  # since then; it will be called again when the peer has read
         frames, self._kept = self._kept, []
-        self._take(frames)
+        try:
+            self._take(frames)
+        except Exception:  # after which the transport closes, where it has called itself
+            self.log.failure("dealing with frames of {peer}", peer=self.peer.address)
+            self._give_up("its frames could not be dealt with")
 
     def look(self) -> None:
         """Close a peer that has not done what it should for as long as ``frame_timeout``.

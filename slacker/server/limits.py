@@ -21,11 +21,11 @@ class Limits:
     :ivar max_unanswered: bytes of one connection's calls that run or wait: their names, arguments and
         extensions; beyond it the connection is not read until some have ended. Without it 5,000 calls could
         bring 5,000 frames of the largest size.
-    :ivar max_unsent: bytes of answers that wait for one peer to read; a peer that takes none of them for
-        ``frame_timeout`` while more wait is closed, and one for which four times as many wait at once: that,
-        and one batch of results of worker threads, is what a peer that never reads can cost. From the first
-        64 KiB on it is not read, and what its last read brought waits, too, so that only answers of calls
-        that run already can come to this.
+    :ivar max_unsent: bytes of answers that wait for one peer to read; a peer that does not take what was
+        handed over (up to one answer) within ``frame_timeout`` while more wait is closed, and one for which
+        four times as many wait at once: that, and one batch of results of worker threads, is what a peer that
+        never reads can cost. From the first 64 KiB on it is not read, and what its last read brought waits,
+        too, so that only answers of calls that run already can come to this.
     :ivar frame_timeout: seconds in which a peer has to send a first frame, and to end one that it has begun;
         one that trickles, or connects and says nothing, is closed then (not before, and after one and a half
         times as long at the latest).

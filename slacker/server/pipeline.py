@@ -118,9 +118,8 @@ def shortened(codec: Codec, request: Request, outcome: Outcome, room: int) -> Ou
     if code == SUCCESS:
         text = describe(
             ContentError(
-                f"result of {request.function}: its {len(data)} bytes do not fit into a frame beside the "
-                "call's extensions; return less at once, send less with the call, or raise max_frame on both "
-                "sides"
+                f"result of {request.function}: its {len(data)} bytes, beside the call's extensions, do not "
+                "fit into a frame; return less at once, or raise max_frame on both sides"
             )
         )
     else:

@@ -17,7 +17,16 @@ from slacker.interceptors.context import decode_extensions, incoming
 from slacker.interceptors.stages import Stages, backward, forward
 from slacker.server.context import CurrentCall
 from slacker.server.functions import Function
-from slacker.server.pipeline import SUCCESS, Outcome, decode, encode_result, failure, refusal
+from slacker.server.pipeline import (
+    AROUND_RESULT,
+    SUCCESS,
+    Outcome,
+    decode,
+    encode_result,
+    failure,
+    refusal,
+    shortened,
+)
 from slacker.server.running import LATER, NOW, Caller, PoolJob, Raised
 from slacker.wire import Request
 
@@ -76,6 +85,9 @@ class StagedCalls:
         answer = call.answer or b""
         if not isinstance(answer, bytes):
             raise TypeError(f"an interceptor has made the answer a {type(answer).__name__}, not bytes")
+        room = self._max_frame - AROUND_RESULT
+        if len(answer) > room:  # as an interceptor has made it
+            return shortened(codec, request, (code, answer), room)
         return code, answer
 
     def _admit(self, caller: Caller, name: str) -> Function:

@@ -207,6 +207,24 @@ class TimeoutTests(ClientTestCase):
             noted.callback(None)
             self.assertEqual(seen.pop(), error)
 
+    def test_who_cancels_after_that_cancels_what_was_done_about_it(self) -> None:
+        again: Deferred[None] = Deferred()
+
+        class Stubborn(Waits):
+            async def before(self, call: Call) -> None:
+                with contextlib.suppress(NotSent):
+                    await self.waiting
+                await again
+
+        client, _ = self.greeted(interceptors=[Stubborn("none")])
+        instead: Deferred[Any] = Deferred()
+        call = client.call("n", "f", timeout=3.0).addErrback(lambda _: instead)
+        self.network.advance(3)
+        call.cancel()
+        self.assertTrue(instead.called)
+        self.failure(call, CancelledError)
+        again.callback(None)
+
     def test_time_that_a_stage_blocked_the_reactor_counts_too(self) -> None:
         class Blocks(Waits):
             def pre(stage, call: Call) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
@@ -603,6 +603,22 @@ class ClusterClientTests(SynchronousTestCase):
         everywhere.addErrback(lambda _: None)
         self.failure(self.client.call("n", "wait"), BacklogOverflow)
 
+    def test_nobody_else_is_asked_when_its_time_is_over(self) -> None:
+        class Waits(Interceptor):
+            asked: ClassVar[list[str]] = []
+
+            def pre(self, call: Any) -> Any:
+                self.asked.append(call.peer)
+                return Deferred() if len(self.asked) == 1 else None
+
+        self.client = self.cluster(interceptors=[Waits()])
+        self.connect(A, B)
+        call = self.client.call("n", "where", grouping="first", timeout=2.0)
+        self.network.advance(2)
+        error = self.failure(call, NotSent)
+        self.assertIn("within 2.0 s", str(error))
+        self.assertEqual((Waits.asked, self.calls), ([A], []))
+
     def test_arguments_that_fit_into_no_frame_are_offered_to_one_server_only(self) -> None:
         self.client = self.cluster(max_frame=1000)
         self.connect(A, B, C)
@@ -712,6 +728,13 @@ class ClusterClientTests(SynchronousTestCase):
         self.assertEqual([call.called for call in waiting], [True] * 3 + [False, True] + [False] * 3)
         self.network.advance(0)
         self.assertEqual([self.result(call) for call in waiting if call is not waiting[4]], ["nobody"] * 7)
+
+    def test_one_that_is_woken_may_close_the_client(self) -> None:
+        waiting = [self.client.call("n", "where") for _ in range(3)]
+        waiting[0].addErrback(lambda _: self.client.close()).addErrback(lambda _: None)
+        self.discovery.tell("n")
+        for call in waiting[1:]:
+            self.failureResultOf(call, Unavailable, NotSent)
 
     def test_all_of_them_hear_at_once_that_the_client_is_closed(self) -> None:
         self.patch(routes, "_WOKEN_AT_ONCE", 3)

@@ -152,7 +152,9 @@ class ServerConnectionTests(ServerTestCase):
             [answer] = peer.ask(Request(1, CLJ, f"{namespace}/f", b"", extensions))
             assert isinstance(answer, Response)
             self.assertEqual((answer.code, answer.extensions), (12, extensions))
-            self.assertIn("902 bytes do not fit into a frame beside", loads("clj", answer.data))
+            self.assertIn(
+                "902 bytes, beside the call's extensions, do not fit into a frame", loads("clj", answer.data)
+            )
 
     def test_an_exceptions_text_is_cut_and_fits_into_a_frame(self) -> None:
         def fail() -> None:

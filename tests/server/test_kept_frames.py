@@ -51,6 +51,16 @@ class KeptFramesTests(ServerTestCase):
             self.assertFalse(peer.far.reading)
             self.assertLess(peer.far._size + peer.connection._outgoing.unsent, 200_000)
 
+    def test_frames_that_cannot_be_dealt_with_end_the_connection_in_a_later_turn_too(self) -> None:
+        def allow(peer: object) -> bool:
+            raise ValueError("no")
+
+        peer = self.serve_large()
+        peer.connection._server.functions.add({"guarded": {"f": self.large}}, on_reactor=True, allow=allow)
+        peer.send(encode(InspectRequest(1, 0, b"nil")) + encode(Request(2, CLJ, "guarded/f", b"[2]")))
+        self.assertTrue(peer.lost)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
     def test_the_others_run_when_it_reads_again_in_their_order(self) -> None:
         peer = self.serve_large()
         peer.transport.reading = False

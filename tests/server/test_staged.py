@@ -356,6 +356,15 @@ class EndTests(StagedTestCase):
         self.assertEqual(now, later)
         self.assertEnded(peer)
 
+    def test_an_answer_that_an_interceptor_has_made_too_large_is_an_error_of_this_call_alone(self) -> None:
+        class Large(Interceptor):
+            def post(self, call: Call) -> None:
+                call.answer = b'"' + b"x" * 2_000 + b'"'
+
+        peer = self.serve(Large(), limits=Limits(max_frame=1_000))
+        [answer] = peer.ask(Request(1, CLJ, "r/echo", b"[1]"))
+        self.assertIn("its 2002 bytes, beside the call's extensions, do not fit", self.value(answer))
+
     def test_an_error_of_which_nothing_can_be_told_is_one_all_the_same(self) -> None:
         class Untellable(Exception):
             def __str__(self) -> str:
@@ -366,9 +375,9 @@ class EndTests(StagedTestCase):
         self.assertEqual(peer.ask(Request(1, CLJ, "r/wait", b"")), [])
         waiting.errback(Untellable())
         peer.pump()
-        self.assertEqual(peer.answers(), [Response(1, CLJ, 12, b"")])
+        [answer] = peer.answers()
+        self.assertIn("Untellable", self.value(answer))
         self.assertEnded(peer)
-        self.assertEqual(len(self.flushLoggedErrors(SystemExit)), 1)
 
 
 class DeadlineTests(StagedTestCase):
