@@ -135,6 +135,19 @@ class WaitingTests(ClientTestCase):
         self.assertEqual((self.successResultOf(call), seen), ("x", ["inside"] * 2))
 
 
+class Stubborn(Waits):
+    """Goes on waiting in ``before`` when its time is over."""
+
+    def __init__(self) -> None:
+        super().__init__("none")
+        self.again: Deferred[None] = Deferred()
+
+    async def before(self, call: Call) -> None:
+        with contextlib.suppress(NotSent):
+            await self.waiting
+        await self.again
+
+
 class TimeoutTests(ClientTestCase):
     """A call ends in time, whatever its stages wait for."""
 
@@ -169,21 +182,13 @@ class TimeoutTests(ClientTestCase):
             self.assertEqual((server.received(), self.clients[-1].in_flight), ([], 0))
 
     def test_one_that_goes_on_all_the_same_is_not_waited_for_and_sends_nothing(self) -> None:
-        again: Deferred[None] = Deferred()
-
-        class Stubborn(Waits):
-            async def before(self, call: Call) -> None:
-                with contextlib.suppress(NotSent):
-                    await self.waiting
-                await again
-
-        stubborn = Stubborn("none")
+        stubborn = Stubborn()
         client, server = self.greeted(interceptors=[stubborn])
         call = client.call("n", "f", timeout=3.0)
         self.network.advance(3)
         error = self.failure(call, NotSent)
         self.assertEqual(stubborn.errors, [])
-        again.callback(None)
+        stubborn.again.callback(None)
         self.network.flush()
         self.assertEqual((stubborn.errors, server.received()), ([error], []))
 
@@ -208,22 +213,15 @@ class TimeoutTests(ClientTestCase):
             self.assertEqual(seen.pop(), error)
 
     def test_who_cancels_after_that_cancels_what_was_done_about_it(self) -> None:
-        again: Deferred[None] = Deferred()
-
-        class Stubborn(Waits):
-            async def before(self, call: Call) -> None:
-                with contextlib.suppress(NotSent):
-                    await self.waiting
-                await again
-
-        client, _ = self.greeted(interceptors=[Stubborn("none")])
+        stubborn = Stubborn()
+        client, _ = self.greeted(interceptors=[stubborn])
         instead: Deferred[Any] = Deferred()
         call = client.call("n", "f", timeout=3.0).addErrback(lambda _: instead)
         self.network.advance(3)
         call.cancel()
         self.assertTrue(instead.called)
         self.failure(call, CancelledError)
-        again.callback(None)
+        stubborn.again.callback(None)
 
     def test_time_that_a_stage_blocked_the_reactor_counts_too(self) -> None:
         class Blocks(Waits):
